@@ -1,0 +1,50 @@
+//! `purser create-user`: a member, and the URL to announce to.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use store::{NewUser, UserRole};
+use tracker_core::ids::UnixTime;
+use tracker_core::key::TokenKey;
+
+use super::create_token::sign_new;
+use super::{block_on, open_store, password_from_stdin, print, print_json};
+use crate::cli::CreateUser;
+use crate::config::Config;
+use crate::secrets::{hash_password, token_key};
+
+/// What a member's first token is called.
+const FIRST_LABEL: &str = "default";
+
+pub(crate) fn run(config: &Config, args: &CreateUser, json: bool) -> Result<()> {
+    let password = password_from_stdin(args.password_stdin)?;
+    let password_hash = password.as_deref().map(hash_password).transpose()?;
+    let key = TokenKey::from_bytes(token_key(config)?);
+    let new = NewUser {
+        username: args.username.0.clone(),
+        email: None,
+        password_hash,
+        role: UserRole::Member,
+        class: args.class.to_lowercase(),
+        passkey: args.passkey.as_ref().map(|passkey| passkey.0),
+        created_at: UnixTime::now(),
+    };
+    let (id, announce_key) = block_on(async {
+        let store = open_store(config).await?;
+        let id = store
+            .create_user(&new)
+            .await
+            .with_context(|| new.username.clone())?;
+        let announce_key = match new.passkey {
+            Some(passkey) => hex::encode(passkey),
+            None => sign_new(&store, &key, id, FIRST_LABEL, None, None).await?.1,
+        };
+        store.close().await;
+        Ok((id, announce_key))
+    })?;
+    let url = config.announce_url(&announce_key);
+    if json {
+        let result = json!({ "id": id.0, "username": new.username, "user_class": new.class, "announce_url": url });
+        return print_json(&result);
+    }
+    print(&format!("{url}\n"))
+}

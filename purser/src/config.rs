@@ -1,0 +1,283 @@
+//! What the operator may choose. The comments here are the comments of `config.toml`: a test holds the two together.
+//!
+//! A value is looked for on the command line (`--set`), in the environment, in the file, and here, in this order.
+//! [`load`] does that, [`keys`] says what each key may hold, so that values are right once they are in [`Config`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+
+#[cfg(test)]
+mod file_tests;
+mod keys;
+mod load;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use load::{file_in_use, load};
+pub(crate) use secret::Secret;
+
+/// Every key, with the value it has when nobody says otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Folder for what the program keeps by itself: secrets, the journal, the embedded database. Created when missing.
+    /// One tracker process a folder.
+    pub(crate) data_dir: PathBuf,
+    /// `sqlite:PATH` (embedded: nothing to install, one machine) or `postgres://USER:PASSWORD@HOST/NAME` (production).
+    /// A SQLite path is relative to the working directory, not to data_dir.
+    pub(crate) database_url: Secret,
+    /// `redis://HOST:6379`. Empty: the in-process equivalents, which is enough for a single process.
+    pub(crate) redis_url: Secret,
+    /// Signs the tokens in announce URLs: 64 hex digits, the same in every process of a site.
+    /// Empty: generated into data_dir/token.key (mode 0600). A new key makes every announce URL given out invalid.
+    pub(crate) token_key: Secret,
+    /// Bring the database schema up to date before serving. With `false`, run `purser migrate` yourself.
+    pub(crate) migrate_on_start: bool,
+    /// Announces: who is told about whom, and how often they may ask.
+    pub(crate) tracker: Tracker,
+    /// How announces become rows in the database.
+    pub(crate) persister: Persister,
+    /// What uploads earn.
+    pub(crate) credits: Credits,
+    /// REST API, dashboard and their documentation.
+    pub(crate) api: Api,
+    /// Prometheus metrics and health: /metrics, /livez, /readyz.
+    pub(crate) metrics: Metrics,
+    /// Logs go to stderr, and to a file when one is named.
+    pub(crate) log: Log,
+}
+
+/// `[tracker]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tracker {
+    /// HTTP announce sockets, ADDRESS:PORT. `[::]` takes IPv4 too.
+    pub(crate) http: Vec<SocketAddr>,
+    /// UDP announce sockets (BEP 15), ADDRESS:PORT.
+    pub(crate) udp: Vec<SocketAddr>,
+    /// Threads that answer announces. 0: one per core.
+    pub(crate) workers: u16,
+    /// Open HTTP connections in the process: each costs memory and a file descriptor. One more is closed at once.
+    /// 0: no limit.
+    pub(crate) max_connections: u32,
+    /// The address of the announce listener as members reach it, as in `https://tracker.example.org`; announce URLs begin
+    /// with it. Empty: http://localhost with the port of the first HTTP socket.
+    pub(crate) public_url: String,
+    /// Seconds until a client should announce again. Shorter: fresher swarms; longer: less load.
+    pub(crate) announce_interval_secs: u32,
+    /// Sooner than this many seconds: a warning and an empty list, counters still taken. 0: no limit.
+    pub(crate) min_interval_secs: u32,
+    /// Peers in a reply when the client doesn't say how many it wants.
+    pub(crate) numwant_default: u16,
+    /// Peers in a reply at most, whatever the client asks for.
+    pub(crate) numwant_max: u16,
+    /// Places (peer ids) from which one member may be in one swarm at a time. One more takes over the oldest.
+    pub(crate) max_peers_per_torrent_per_user: u8,
+    /// "registered": an unknown info hash is refused. "any": it is tracked too, without credit.
+    pub(crate) torrents: TorrentPolicy,
+    /// Header in which a proxy passes the client's address, as in `X-Forwarded-For`. Honoured only from trusted_proxies.
+    pub(crate) client_ip_header: String,
+    /// Addresses or networks (CIDR) of those proxies, as in `10.0.0.0/8`.
+    #[serde(deserialize_with = "networks")]
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Honour the `ip` parameter of an announce (BEP 3). Members could then name any address as theirs.
+    pub(crate) allow_ip_param: bool,
+}
+
+/// Which info hashes are tracked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TorrentPolicy {
+    /// Those of the database.
+    Registered,
+    /// Every one.
+    Any,
+}
+
+/// `[persister]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Persister {
+    /// Milliseconds between two transactions. Longer: fewer, larger ones, and accounts that lag behind by as much.
+    pub(crate) flush_interval_ms: u32,
+    /// Milliseconds between two fsyncs of the journal: what a power cut may cost. (A crash of the process costs nothing.)
+    /// 0: fsync before every acknowledged event.
+    pub(crate) fsync_interval_ms: u32,
+}
+
+/// `[credits]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Credits {
+    /// What an uploaded byte counts, before classes and freeleech.
+    pub(crate) multiplier: f64,
+    /// Below this ratio of uploaded to downloaded, members are warned. 0: never.
+    pub(crate) min_ratio_warning: f64,
+}
+
+/// `[api]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Api {
+    /// ADDRESS:PORT. Loopback, because it belongs behind a proxy that speaks TLS.
+    pub(crate) listen: SocketAddr,
+    /// Names under which the API may be called (the Host header): keeps DNS rebinding out. Empty: any.
+    pub(crate) allowed_hosts: Vec<String>,
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Metrics {
+    /// ADDRESS:PORT. Loopback, because it asks nobody for a password.
+    pub(crate) listen: SocketAddr,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// On stderr: "text", "json", or "auto" (text on a terminal, JSON otherwise).
+    pub(crate) format: LogFormat,
+    /// What is logged: error, warn, info, debug or trace, also by part, as in `info,persister=debug`.
+    pub(crate) filter: String,
+    /// Write JSON logs to this file too, a new one each day: `logs/purser.log` becomes `logs/purser.2026-11-22.log`.
+    /// Empty: no file.
+    pub(crate) file: String,
+    /// Files of past days that stay; older ones are deleted. 0: all stay.
+    pub(crate) keep_files: u32,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people on a terminal, for programs elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Config {
+    /// Where members' announce URLs begin: scheme, host, port, and no slash at the end.
+    pub(crate) fn public_url(&self) -> String {
+        if self.tracker.public_url.is_empty() {
+            let port = self.tracker.http.first().map_or(6969, SocketAddr::port);
+            return format!("http://localhost:{port}");
+        }
+        self.tracker.public_url.trim_end_matches('/').to_owned()
+    }
+
+    /// What a member pastes into a client. `key` is a signed token or a passkey.
+    pub(crate) fn announce_url(&self, key: &str) -> String {
+        format!("{}/announce/{key}", self.public_url())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "data".into(),
+            database_url: Secret::new("sqlite:data/purser.db"),
+            redis_url: Secret::default(),
+            token_key: Secret::default(),
+            migrate_on_start: true,
+            tracker: Tracker::default(),
+            persister: Persister::default(),
+            credits: Credits::default(),
+            api: Api::default(),
+            metrics: Metrics::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Tracker {
+    fn default() -> Self {
+        Self {
+            http: vec![everywhere(6969)],
+            udp: vec![everywhere(6969)],
+            workers: 0,
+            max_connections: 50_000,
+            public_url: String::new(),
+            announce_interval_secs: 1800,
+            min_interval_secs: 900,
+            numwant_default: 50,
+            numwant_max: 200,
+            max_peers_per_torrent_per_user: 3,
+            torrents: TorrentPolicy::Registered,
+            client_ip_header: String::new(),
+            trusted_proxies: Vec::new(),
+            allow_ip_param: false,
+        }
+    }
+}
+
+impl Default for Persister {
+    fn default() -> Self {
+        Self {
+            flush_interval_ms: 1000,
+            fsync_interval_ms: 1000,
+        }
+    }
+}
+
+impl Default for Credits {
+    fn default() -> Self {
+        Self {
+            multiplier: 1.0,
+            min_ratio_warning: 0.5,
+        }
+    }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            listen: loopback(8000),
+            allowed_hosts: Vec::new(),
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            listen: loopback(9600),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Auto,
+            filter: "info".to_owned(),
+            file: String::new(),
+            keep_files: 7,
+        }
+    }
+}
+
+fn everywhere(port: u16) -> SocketAddr {
+    (std::net::Ipv6Addr::UNSPECIFIED, port).into()
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    (std::net::Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// `10.0.0.1` is as good as `10.0.0.1/32`.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    Vec::<String>::deserialize(deserializer)?
+        .iter()
+        .map(|text| keys::network(text).ok_or_else(|| Error::custom("not a network")))
+        .collect()
+}

@@ -1,0 +1,136 @@
+//! `purser doctor`.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use serde_json::Value;
+
+use crate::sandbox::{Run, Sandbox};
+
+/// Sockets that are free on any machine.
+const FREE: &str = "doctor --set tracker.http=127.0.0.1:0 --set tracker.udp=127.0.0.1:0 --set api.listen=127.0.0.1:0 \
+                    --set metrics.listen=127.0.0.1:0 --set tracker.max_connections=10";
+
+/// The line about `name`.
+fn line<'run>(run: &'run Run, name: &str) -> &'run str {
+    let named = |line: &&str| line[4..].trim_start().starts_with(name);
+    run.stdout
+        .lines()
+        .find(named)
+        .unwrap_or_else(|| panic!("no line about {name}: {run:?}"))
+}
+
+#[test]
+fn an_empty_folder_is_healthy_and_stays_empty() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run(FREE);
+    assert_eq!(run.status, Some(0), "{run:?}");
+    assert_eq!(run.stderr, "");
+    assert_eq!(
+        line(&run, "data_dir"),
+        "ok    data_dir    data: will be created"
+    );
+    assert_eq!(
+        line(&run, "database"),
+        "ok    database    sqlite:data/purser.db: will be created"
+    );
+    assert!(sandbox.files(".").is_empty());
+
+    sandbox.good("create-user --username ann");
+    let run = sandbox.run(FREE);
+    assert_eq!(run.status, Some(0), "{run:?}");
+    assert!(
+        line(&run, "database")
+            .starts_with("ok    database    sqlite:data/purser.db: answers, schema up to date"),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn what_is_wrong_is_named_and_status_1() {
+    let sandbox = Sandbox::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let table = [
+        (
+            "--set data_dir=/dev/null/x".to_owned(),
+            "FAIL  data_dir    /dev/null/x: /dev/null is not a folder",
+        ),
+        (
+            format!("--set metrics.listen={address}"),
+            "FAIL  port        metrics.listen ",
+        ),
+        (
+            "--set redis_url=redis://:geheim@127.0.0.1:1".to_owned(),
+            "FAIL  redis       redis://:***@127.0.0.1:1: Connection refused",
+        ),
+        (
+            "--set database_url=postgres://u:geheim@127.0.0.1:1/d".to_owned(),
+            "FAIL  database    postgres://u:***@127.0.0.1:1/d: ",
+        ),
+        (
+            "--set tracker.workers=x".to_owned(),
+            "FAIL  config      --set tracker.workers: \"x\" is not a whole number",
+        ),
+    ];
+    for (set, expected) in table {
+        let run = sandbox.run(&format!("{FREE} {set}"));
+        assert_eq!(run.status, Some(1), "{run:?}");
+        assert!(
+            run.stdout.lines().any(|line| line.starts_with(expected)),
+            "{expected}: {run:?}"
+        );
+        assert!(
+            !run.stdout.contains("geheim") && run.stderr.is_empty(),
+            "{run:?}"
+        );
+    }
+}
+
+#[test]
+fn redis_is_asked_whether_it_is_redis() {
+    let sandbox = Sandbox::new();
+    for (reply, status) in [
+        ("+PONG\r\n", 0),
+        ("-NOAUTH Authentication required.\r\n", 1),
+        ("SSH-2.0\r\n", 1),
+    ] {
+        let redis = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = redis.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut client, _) = redis.accept().unwrap();
+            let mut ping = [0; 6];
+            client.read_exact(&mut ping).unwrap();
+            assert_eq!(&ping, b"PING\r\n");
+            client.write_all(reply.as_bytes()).unwrap();
+        });
+        let run = sandbox.run(&format!("{FREE} --set redis_url=redis://{address}"));
+        assert_eq!(run.status, Some(status), "{reply}: {run:?}");
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn findings_come_as_json_when_asked() {
+    let sandbox = Sandbox::new();
+    let findings: Vec<Value> =
+        serde_json::from_str(&sandbox.good(&format!("{FREE} --json"))).unwrap();
+    let names: Vec<_> = findings
+        .iter()
+        .map(|finding| finding["name"].as_str().unwrap())
+        .collect();
+    for name in [
+        "config",
+        "data_dir",
+        "token_key",
+        "disk",
+        "open files",
+        "clock",
+        "database",
+        "port",
+    ] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    assert_eq!(findings[0]["status"], "ok");
+}

@@ -1,0 +1,96 @@
+//! How our types look as columns, and back. What doesn't fit is [`StoreError::Corrupt`].
+
+use tracker_core::ids::UnixTime;
+use tracker_core::record::Role;
+use tracker_core::registry::{MemberStatus, TorrentStatus};
+
+use crate::error::{Result, StoreError};
+
+/// A count on its way in. SQL has no unsigned 64 bits; what is beyond 8 EiB stays at 8 EiB.
+pub(crate) fn bigint(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// A count on its way out.
+pub(crate) fn count(value: i64, column: &'static str) -> Result<u64> {
+    u64::try_from(value).map_err(|_| StoreError::corrupt(column, value))
+}
+
+/// A row number.
+pub(crate) fn id(value: i64, column: &'static str) -> Result<u32> {
+    u32::try_from(value).map_err(|_| StoreError::corrupt(column, value))
+}
+
+/// A time.
+pub(crate) fn time(value: i64, column: &'static str) -> Result<UnixTime> {
+    id(value, column).map(UnixTime)
+}
+
+/// A hash, a key or an endpoint.
+pub(crate) fn array<const N: usize>(bytes: &[u8], column: &'static str) -> Result<[u8; N]> {
+    bytes
+        .try_into()
+        .map_err(|_| StoreError::corrupt(column, format!("{} bytes", bytes.len())))
+}
+
+/// The same, where there may be none.
+pub(crate) fn maybe_array<const N: usize>(
+    bytes: Option<Vec<u8>>,
+    column: &'static str,
+) -> Result<Option<[u8; N]>> {
+    bytes.map(|bytes| array(&bytes, column)).transpose()
+}
+
+/// An enum that is a word in the database, in JSON and in logs.
+pub(crate) trait Word: Copy + 'static {
+    const ALL: &'static [Self];
+    const COLUMN: &'static str;
+
+    fn word(self) -> &'static str;
+
+    fn parse(text: &str) -> Result<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|candidate| candidate.word() == text)
+            .ok_or_else(|| StoreError::corrupt(Self::COLUMN, format!("`{text}`")))
+    }
+}
+
+impl Word for MemberStatus {
+    const ALL: &'static [Self] = &[Self::Active, Self::Disabled];
+    const COLUMN: &'static str = "users.status";
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl Word for TorrentStatus {
+    const ALL: &'static [Self] = &[Self::Open, Self::Pending, Self::Closed];
+    const COLUMN: &'static str = "torrents.status";
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Pending => "pending",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl Word for Role {
+    const ALL: &'static [Self] = &[Self::Leecher, Self::Seeder, Self::Partial];
+    const COLUMN: &'static str = "sessions.role";
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Leecher => "leecher",
+            Self::Seeder => "seeder",
+            Self::Partial => "partial",
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! # store
+//!
+//! What is in the database? Members, tokens, invites, torrents, sessions, snatches, and the list of changes that the
+//! trackers follow. It is SQLite in one file, or Postgres; [`Store`] is either, and nothing outside this crate can tell.
+//!
+//! One file per noun, with its SQL at the top: one text for both databases wherever that is possible. Three doors:
+//!
+//! - The site writes through `create_user`, `add_torrent` and their like. What a tracker must know too leaves a row in
+//!   [`changes`](Store::changes_after), in the same transaction.
+//! - A tracker that starts loads its [roster](Store::members) page by page, and then follows the changes.
+//! - What clients report comes in as a [`Batch`], applied in [one transaction](Store::apply).
+//!
+//! Nothing here decides who may do what, hashes a password, reads the clock or logs: callers do.
+
+mod batch;
+mod changes;
+mod columns;
+mod error;
+mod invites;
+mod roster;
+mod store;
+mod tokens;
+mod torrents;
+mod users;
+
+pub use batch::{Applied, Batch, Mark, Observation, SessionChange, SessionGrowth};
+pub use changes::{Change, ChangeId, Changed};
+pub use error::{Result, StoreError};
+pub use roster::PAGE_MAX;
+pub use store::Store;
+pub use tokens::NewToken;
+pub use torrents::{NewFile, NewTorrent};
+pub use users::{NewUser, User, UserRole};

@@ -1,0 +1,263 @@
+//! The door to the database: opening it, bringing its schema up to date, asking whether it is there.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, SqlitePool};
+use tokio::time::timeout;
+
+use crate::error::{Result, StoreError};
+
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// How long a call waits for a connection, and the first one for an answer. Longer than a failover's hiccup, shorter
+/// than a member's patience.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// SQLite's readers beside its one writer: they only ever wait for the disk.
+const SQLITE_READERS: u32 = 4;
+
+/// A tenth of Postgres's default limit, so that several nodes and a `psql` fit under it.
+const POSTGRES_CONNECTIONS: u32 = 10;
+
+/// The database. A clone is another handle to the same pools.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) pools: Pools,
+    /// The URL without its password, for errors.
+    location: Arc<str>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Pools {
+    /// One writer, as SQLite allows only one: waiting in our queue is fairer than its busy loop.
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+    Postgres(PgPool),
+}
+
+/// Expands an expression over the pool to read from: the same text, the same binds, on either database.
+macro_rules! reading {
+    ($store:expr, |$pool:ident| $body:expr) => {
+        match &$store.pools {
+            crate::store::Pools::Sqlite { readers, .. } => {
+                let $pool = readers;
+                $body
+            }
+            crate::store::Pools::Postgres(pool) => {
+                let $pool = pool;
+                $body
+            }
+        }
+    };
+}
+
+/// Expands a block over a transaction, commits it when the block is done, and gives `Ok` of the block's value. A `?` or
+/// `return` inside rolls it back.
+macro_rules! in_transaction {
+    ($store:expr, |$tx:ident| $body:block) => {
+        match &$store.pools {
+            crate::store::Pools::Sqlite { writer, .. } => {
+                let mut $tx = writer.begin_with("begin immediate").await?;
+                let done = $body;
+                $tx.commit().await?;
+                Ok(done)
+            }
+            crate::store::Pools::Postgres(pool) => {
+                let mut $tx = pool.begin().await?;
+                let done = $body;
+                $tx.commit().await?;
+                Ok(done)
+            }
+        }
+    };
+}
+
+pub(crate) use {in_transaction, reading};
+
+impl Store {
+    /// Connects to `sqlite:path` (the file is created when missing, its folder isn't) or `postgres://…`. Looks at
+    /// nothing inside: [`migrate`](Self::migrate) or [`check`](Self::check) comes next.
+    pub async fn open(url: &str) -> Result<Self> {
+        match url.split_once(':') {
+            Some(("sqlite", _)) => Self::open_sqlite(url).await,
+            Some(("postgres" | "postgresql", _)) => Self::open_postgres(url).await,
+            _ => Err(StoreError::BadUrl("neither sqlite: nor postgres://".into())),
+        }
+    }
+
+    async fn open_sqlite(url: &str) -> Result<Self> {
+        if url.contains(":memory:") || url.contains("mode=memory") {
+            // Its readers would each see an empty database of their own.
+            return Err(StoreError::BadUrl("SQLite needs a file".into()));
+        }
+        // FULL: a batch's journal segment is deleted once the batch is committed, so the commit has to survive whatever
+        // the segment would have survived. That is an fsync per batch, of which there is about one a second.
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(bad_url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(PATIENCE)
+            .disable_statement_logging();
+        let location: Arc<str> = format!("sqlite:{}", options.get_filename().display()).into();
+        // The writer first: it creates the file, and sets the journal mode that readers need.
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(PATIENCE)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone())
+            .await
+            .map_err(|error| StoreError::from(error).at(&location))?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(SQLITE_READERS)
+            .acquire_timeout(PATIENCE)
+            .connect_lazy_with(options.pragma("query_only", "on"));
+        let pools = Pools::Sqlite { writer, readers };
+        Ok(Self { pools, location })
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(bad_url)?
+            .application_name("purser")
+            .disable_statement_logging();
+        let location = postgres_location(&options);
+        // By hand first: a pool tries again until it times out, and forgets why.
+        let first = timeout(PATIENCE, PgConnection::connect_with(&options)).await;
+        let connection = first
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            .map_err(|error| StoreError::from(error).at(&location))?;
+        connection.close().await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            .acquire_timeout(PATIENCE)
+            .connect_lazy_with(options);
+        Ok(Self {
+            pools: Pools::Postgres(pool),
+            location,
+        })
+    }
+
+    /// Brings the schema up to date. A database from a newer Purser is refused, untouched.
+    pub async fn migrate(&self) -> Result<()> {
+        match self.check().await {
+            Err(StoreError::OlderSchema { .. }) => {}
+            up_to_date_or_failed => return up_to_date_or_failed,
+        }
+        match &self.pools {
+            Pools::Sqlite { writer, .. } => SQLITE_MIGRATIONS.run(writer).await?,
+            Pools::Postgres(pool) => POSTGRES_MIGRATIONS.run(pool).await?,
+        }
+        Ok(())
+    }
+
+    /// Whether the database answers, with the schema that this program knows.
+    pub async fn check(&self) -> Result<()> {
+        self.ping().await?;
+        let found = self.schema_version().await?;
+        let known = self.known_version();
+        match found.cmp(&known) {
+            std::cmp::Ordering::Less => Err(StoreError::OlderSchema { found, known }),
+            std::cmp::Ordering::Equal => Ok(()),
+            std::cmp::Ordering::Greater => Err(StoreError::NewerSchema { found, known }),
+        }
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        let answer = reading!(self, |pool| sqlx::query("select 1")
+            .execute(pool)
+            .await
+            .map(drop));
+        answer.map_err(|error| StoreError::from(error).at(&self.location))
+    }
+
+    /// Closes the connections, after whatever they are doing. SQLite tidies its write-ahead log away.
+    pub async fn close(&self) {
+        match &self.pools {
+            Pools::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    /// The newest migration that ran here; 0 in an empty database.
+    async fn schema_version(&self) -> Result<i64> {
+        let exists: bool = match &self.pools {
+            Pools::Sqlite { readers, .. } => {
+                sqlx::query_scalar(SQLITE_HAS_MIGRATIONS)
+                    .fetch_one(readers)
+                    .await?
+            }
+            Pools::Postgres(pool) => {
+                sqlx::query_scalar(POSTGRES_HAS_MIGRATIONS)
+                    .fetch_one(pool)
+                    .await?
+            }
+        };
+        if !exists {
+            return Ok(0);
+        }
+        let version: Option<i64> = reading!(self, |pool| sqlx::query_scalar(SCHEMA_VERSION)
+            .fetch_one(pool)
+            .await)?;
+        Ok(version.unwrap_or(0))
+    }
+
+    fn known_version(&self) -> i64 {
+        let migrations = match &self.pools {
+            Pools::Sqlite { .. } => &SQLITE_MIGRATIONS,
+            Pools::Postgres(_) => &POSTGRES_MIGRATIONS,
+        };
+        migrations
+            .iter()
+            .map(|migration| migration.version)
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.location)
+    }
+}
+
+const SQLITE_HAS_MIGRATIONS: &str = "
+    select exists (select 1 from sqlite_schema where name = '_sqlx_migrations')";
+
+const POSTGRES_HAS_MIGRATIONS: &str = "
+    select to_regclass('_sqlx_migrations') is not null";
+
+const SCHEMA_VERSION: &str = "
+    select max(version)
+    from _sqlx_migrations";
+
+/// The parser's words, which name the part that is wrong, never its content.
+fn bad_url(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::Configuration(source) => StoreError::BadUrl(source.to_string()),
+        other => StoreError::BadUrl(other.to_string()),
+    }
+}
+
+fn postgres_location(options: &PgConnectOptions) -> Arc<str> {
+    let user = options.get_username();
+    let host = options.get_host();
+    let port = options.get_port();
+    let database = options.get_database().unwrap_or(user);
+    format!("postgres://{user}@{host}:{port}/{database}").into()
+}

@@ -1,0 +1,190 @@
+//! Registered torrents: what they contain, the file itself, and whether they may be announced.
+
+use sqlx::{Postgres, Sqlite, Transaction};
+use tracker_core::ids::{InfoHash, TorrentId, UnixTime, UserId};
+use tracker_core::registry::{RegisteredTorrent, TorrentStatus};
+
+use crate::Store;
+use crate::changes::{Changed, next_change, record_change};
+use crate::columns::{self, Word, bigint};
+use crate::error::{Result, StoreError};
+use crate::roster::TorrentRow;
+use crate::store::{in_transaction, reading};
+use crate::users::found_one;
+
+/// A torrent to be registered.
+#[derive(Clone, Debug)]
+pub struct NewTorrent {
+    /// The hash that clients announce: v1's, or for a v2-only torrent the shortened SHA-256.
+    pub info_hash: InfoHash,
+    /// A hybrid's other hash.
+    pub info_hash_v2: Option<InfoHash>,
+    /// As the .torrent names it. Postgres keeps no NUL: the metainfo parser refuses one.
+    pub name: String,
+    /// Bytes of all files together.
+    pub size: u64,
+    /// Bytes of a piece.
+    pub piece_length: u64,
+    /// Marked private (BEP 27)?
+    pub private: bool,
+    /// May it be announced at once?
+    pub status: TorrentStatus,
+    /// Who brought it; `None`: the operator.
+    pub uploader: Option<UserId>,
+    /// In the .torrent's order.
+    pub files: Vec<NewFile>,
+    /// The .torrent, byte for byte as it was given.
+    pub metainfo: Vec<u8>,
+    /// When it was registered.
+    pub created_at: UnixTime,
+}
+
+/// A file of a torrent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    /// With `/` between its parts.
+    pub path: String,
+    /// In bytes.
+    pub length: u64,
+}
+
+const CREATE: &str = "
+    insert into torrents (
+        info_hash, info_hash_v2, name, size, piece_length, file_count, private, status, uploader_id, created_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    returning id";
+
+const CREATE_METAINFO: &str = "
+    insert into torrent_metainfo (torrent_id, file)
+    values ($1, $2)";
+
+const CREATE_FILE: &str = "
+    insert into torrent_files (torrent_id, position, path, length)
+    values ($1, $2, $3, $4)";
+
+const CREATE_FILES_POSTGRES: &str = "
+    insert into torrent_files (torrent_id, position, path, length)
+    select $1, position, path, length
+    from unnest($2::bigint[], $3::text[], $4::bigint[]) as file (position, path, length)";
+
+/// Both hashes in both columns: a hybrid must not share a swarm's name with somebody else's v2-only torrent.
+const FIND: &str = "
+    select id, info_hash, info_hash_v2, status, completed
+    from torrents
+    where info_hash in ($1, $2)
+        or info_hash_v2 in ($1, $2)
+    limit 1";
+
+const SET_STATUS: &str = "
+    update torrents
+    set status = $1
+    where id = $2";
+
+impl Store {
+    /// Registers a torrent, with its files. `Duplicate` when either hash leads to a torrent already.
+    pub async fn add_torrent(&self, new: &NewTorrent) -> Result<TorrentId> {
+        let v1 = new.info_hash.0.as_slice();
+        let v2 = new.info_hash_v2.as_ref().map(|hash| hash.0.as_slice());
+        in_transaction!(self, |tx| {
+            // Taking the number also keeps other writers out, so nobody adds the same hash to the other column now.
+            let change = next_change!(tx);
+            let existing: Option<TorrentRow> = sqlx::query_as(FIND)
+                .bind(v1)
+                .bind(v2)
+                .fetch_optional(&mut *tx)
+                .await?;
+            if existing.is_some() {
+                return Err(StoreError::Duplicate { what: "info hash" });
+            }
+            let id: i64 = sqlx::query_scalar(CREATE)
+                .bind(v1)
+                .bind(v2)
+                .bind(&new.name)
+                .bind(bigint(new.size))
+                .bind(bigint(new.piece_length))
+                .bind(bigint(new.files.len() as u64))
+                .bind(new.private)
+                .bind(new.status.word())
+                .bind(new.uploader.map(|user| i64::from(user.0)))
+                .bind(i64::from(new.created_at.0))
+                .fetch_one(&mut *tx)
+                .await?;
+            sqlx::query(CREATE_METAINFO)
+                .bind(id)
+                .bind(new.metainfo.as_slice())
+                .execute(&mut *tx)
+                .await?;
+            tx.insert_files(id, &new.files).await?;
+            let id = TorrentId(columns::id(id, "torrents.id")?);
+            record_change!(tx, change, Changed::Torrent(id), new.created_at);
+            id
+        })
+    }
+
+    /// The torrent that a hash leads to, v1's or v2's.
+    pub async fn find_torrent(&self, hash: &InfoHash) -> Result<Option<RegisteredTorrent>> {
+        let hash = hash.0.as_slice();
+        let row: Option<TorrentRow> = reading!(self, |pool| {
+            sqlx::query_as(FIND)
+                .bind(hash)
+                .bind(hash)
+                .fetch_optional(pool)
+                .await
+        })?;
+        row.map(RegisteredTorrent::try_from).transpose()
+    }
+
+    /// Opens, holds back or takes down a torrent.
+    pub async fn set_torrent_status(
+        &self,
+        torrent: TorrentId,
+        status: TorrentStatus,
+        at: UnixTime,
+    ) -> Result<()> {
+        in_transaction!(self, |tx| {
+            let change = next_change!(tx);
+            let updated = sqlx::query(SET_STATUS)
+                .bind(status.word())
+                .bind(i64::from(torrent.0))
+                .execute(&mut *tx)
+                .await?;
+            found_one(updated.rows_affected(), "torrent")?;
+            record_change!(tx, change, Changed::Torrent(torrent), at);
+        })
+    }
+}
+
+trait InsertFiles {
+    async fn insert_files(&mut self, torrent: i64, files: &[NewFile]) -> Result<()>;
+}
+
+impl InsertFiles for Transaction<'_, Sqlite> {
+    async fn insert_files(&mut self, torrent: i64, files: &[NewFile]) -> Result<()> {
+        for (position, file) in files.iter().enumerate() {
+            sqlx::query(CREATE_FILE)
+                .bind(torrent)
+                .bind(bigint(position as u64))
+                .bind(&file.path)
+                .bind(bigint(file.length))
+                .execute(&mut **self)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+impl InsertFiles for Transaction<'_, Postgres> {
+    async fn insert_files(&mut self, torrent: i64, files: &[NewFile]) -> Result<()> {
+        let positions: Vec<i64> = (0..bigint(files.len() as u64)).collect();
+        let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        let lengths: Vec<i64> = files.iter().map(|file| bigint(file.length)).collect();
+        sqlx::query(CREATE_FILES_POSTGRES)
+            .bind(torrent)
+            .bind(positions)
+            .bind(paths)
+            .bind(lengths)
+            .execute(&mut **self)
+            .await?;
+        Ok(())
+    }
+}

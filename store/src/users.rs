@@ -1,0 +1,239 @@
+//! Members: who they are, how they log in, and what the tracker has counted for them.
+
+use sqlx::FromRow;
+use tracker_core::accounting::Counters;
+use tracker_core::ids::{UnixTime, UserId};
+use tracker_core::registry::MemberStatus;
+
+use crate::Store;
+use crate::changes::{Changed, next_change, record_change};
+use crate::columns::{self, Word};
+use crate::error::{Result, StoreError};
+use crate::store::{in_transaction, reading};
+
+/// What a member may do on the site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UserRole {
+    /// Announce and read.
+    Member,
+    /// And add torrents.
+    Uploader,
+    /// And moderate.
+    Staff,
+    /// And everything else.
+    Admin,
+}
+
+/// A member to be. The username has been validated.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// Unique, whatever its case.
+    pub username: String,
+    /// Unique too, where there is one.
+    pub email: Option<String>,
+    /// In PHC form; `None` can't log in until there is one.
+    pub password_hash: Option<String>,
+    /// What they may do.
+    pub role: UserRole,
+    /// `newbie`, `member`, …
+    pub class: String,
+    /// The key they had on another tracker.
+    pub passkey: Option<[u8; 16]>,
+    /// When they joined.
+    pub created_at: UnixTime,
+}
+
+/// A member, as the site sees one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Row number.
+    pub id: UserId,
+    /// As they wrote it.
+    pub username: String,
+    /// As they wrote it.
+    pub email: Option<String>,
+    /// In PHC form.
+    pub password_hash: Option<String>,
+    /// What they may do.
+    pub role: UserRole,
+    /// `newbie`, `member`, …
+    pub class: String,
+    /// May they do anything at all?
+    pub status: MemberStatus,
+    /// The key they had on another tracker.
+    pub passkey: Option<[u8; 16]>,
+    /// When they joined.
+    pub created_at: UnixTime,
+}
+
+const CREATE: &str = "
+    insert into users (
+        username, username_key, email, email_key, password_hash, class, role, passkey, created_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    returning id";
+
+const FIND: &str = "
+    select id, username, email, password_hash, role, class, status, passkey, created_at
+    from users
+    where username_key = $1";
+
+const SET_PASSWORD_AND_ROLE: &str = "
+    update users
+    set password_hash = $1, role = $2
+    where id = $3";
+
+const SET_STATUS: &str = "
+    update users
+    set status = $1
+    where id = $2";
+
+const TOTALS: &str = "
+    select uploaded, downloaded
+    from users
+    where id = $1";
+
+impl Store {
+    /// Adds a member. `Duplicate` when the username, the email address or the passkey is taken.
+    pub async fn create_user(&self, new: &NewUser) -> Result<UserId> {
+        let passkey = new.passkey.as_ref().map(<[u8; 16]>::as_slice);
+        in_transaction!(self, |tx| {
+            let change = next_change!(tx);
+            let id: i64 = sqlx::query_scalar(CREATE)
+                .bind(&new.username)
+                .bind(unique_key(&new.username))
+                .bind(&new.email)
+                .bind(new.email.as_deref().map(unique_key))
+                .bind(&new.password_hash)
+                .bind(&new.class)
+                .bind(new.role.word())
+                .bind(passkey)
+                .bind(i64::from(new.created_at.0))
+                .fetch_one(&mut *tx)
+                .await?;
+            let id = UserId(columns::id(id, "users.id")?);
+            record_change!(tx, change, Changed::User(id), new.created_at);
+            id
+        })
+    }
+
+    /// The member of that name, whatever its case.
+    pub async fn find_user(&self, username: &str) -> Result<Option<User>> {
+        let row: Option<UserRow> = reading!(self, |pool| {
+            sqlx::query_as(FIND)
+                .bind(unique_key(username))
+                .fetch_optional(pool)
+                .await
+        })?;
+        row.map(User::try_from).transpose()
+    }
+
+    /// Gives a member a new password and role. The tracker needs to know neither.
+    pub async fn set_password_and_role(
+        &self,
+        user: UserId,
+        password_hash: &str,
+        role: UserRole,
+    ) -> Result<()> {
+        in_transaction!(self, |tx| {
+            let updated = sqlx::query(SET_PASSWORD_AND_ROLE)
+                .bind(password_hash)
+                .bind(role.word())
+                .bind(i64::from(user.0))
+                .execute(&mut *tx)
+                .await?;
+            found_one(updated.rows_affected(), "user")?;
+        })
+    }
+
+    /// Lets a member announce, or no longer.
+    pub async fn set_user_status(
+        &self,
+        user: UserId,
+        status: MemberStatus,
+        at: UnixTime,
+    ) -> Result<()> {
+        in_transaction!(self, |tx| {
+            let change = next_change!(tx);
+            let updated = sqlx::query(SET_STATUS)
+                .bind(status.word())
+                .bind(i64::from(user.0))
+                .execute(&mut *tx)
+                .await?;
+            found_one(updated.rows_affected(), "user")?;
+            record_change!(tx, change, Changed::User(user), at);
+        })
+    }
+
+    /// The bytes that the tracker has counted for a member.
+    pub async fn totals(&self, user: UserId) -> Result<Counters> {
+        let row: Option<(i64, i64)> = reading!(self, |pool| {
+            sqlx::query_as(TOTALS)
+                .bind(i64::from(user.0))
+                .fetch_optional(pool)
+                .await
+        })?;
+        let (uploaded, downloaded) = row.ok_or(StoreError::NotFound { what: "user" })?;
+        Ok(Counters {
+            uploaded: columns::count(uploaded, "users.uploaded")?,
+            downloaded: columns::count(downloaded, "users.downloaded")?,
+        })
+    }
+}
+
+/// An update by primary key touches one row, or there is no such row.
+pub(crate) fn found_one(rows: u64, what: &'static str) -> Result<()> {
+    match rows {
+        0 => Err(StoreError::NotFound { what }),
+        _ => Ok(()),
+    }
+}
+
+/// Here and not in SQL: SQLite's `lower` knows ASCII only.
+fn unique_key(name: &str) -> String {
+    name.to_lowercase()
+}
+
+#[derive(FromRow)]
+struct UserRow {
+    id: i64,
+    username: String,
+    email: Option<String>,
+    password_hash: Option<String>,
+    role: String,
+    class: String,
+    status: String,
+    passkey: Option<Vec<u8>>,
+    created_at: i64,
+}
+
+impl TryFrom<UserRow> for User {
+    type Error = StoreError;
+
+    fn try_from(row: UserRow) -> Result<Self> {
+        Ok(Self {
+            id: UserId(columns::id(row.id, "users.id")?),
+            username: row.username,
+            email: row.email,
+            password_hash: row.password_hash,
+            role: UserRole::parse(&row.role)?,
+            class: row.class,
+            status: MemberStatus::parse(&row.status)?,
+            passkey: columns::maybe_array(row.passkey, "users.passkey")?,
+            created_at: columns::time(row.created_at, "users.created_at")?,
+        })
+    }
+}
+
+impl Word for UserRole {
+    const ALL: &'static [Self] = &[Self::Member, Self::Uploader, Self::Staff, Self::Admin];
+    const COLUMN: &'static str = "users.role";
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Uploader => "uploader",
+            Self::Staff => "staff",
+            Self::Admin => "admin",
+        }
+    }
+}

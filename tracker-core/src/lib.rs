@@ -1,0 +1,28 @@
+//! # tracker-core
+//!
+//! What an announce means, and how it is answered. Bytes come in from torrent clients; bencoded replies go out to them,
+//! and records of what they reported go to the [outbox], from where the persister takes them to the database.
+//!
+//! There is no database and no REST here. Start with [`tracker`], the path of an announce, and follow it inwards;
+//! [`server`] is the way in from the network.
+
+pub mod server;
+pub mod tracker;
+
+pub mod accounting;
+pub mod key;
+pub mod outbox;
+pub mod query;
+pub mod record;
+pub mod refusal;
+pub mod reply;
+pub mod roster;
+pub mod swarm;
+
+pub mod ids;
+pub mod registry;
+pub mod session;
+pub mod settings;
+
+pub mod bencode;
+pub mod metainfo;

@@ -1,0 +1,205 @@
+//! Who may announce: members, their passkeys, and the tokens that were taken back.
+//!
+//! Reads are from every announce, writes from the follower of `changes` alone.
+
+use dashmap::DashMap;
+
+use crate::ids::{TokenId, TorrentId, UnixTime, UserId};
+use crate::key::{Key, TokenKey};
+use crate::refusal::Refusal;
+use crate::registry::{Member, MemberStatus, RevokedToken};
+
+/// A key that opens something: whose announces, and of which torrent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Whose.
+    pub user: UserId,
+    /// The only torrent, if the token is bound to one.
+    pub torrent: Option<TorrentId>,
+}
+
+/// Members and keys, in memory.
+#[derive(Debug)]
+pub struct Roster {
+    token_key: TokenKey,
+    members: DashMap<UserId, Member, foldhash::fast::RandomState>,
+    passkeys: DashMap<[u8; 16], UserId, foldhash::quality::RandomState>,
+    revoked: DashMap<TokenId, Option<UnixTime>, foldhash::fast::RandomState>,
+}
+
+impl Roster {
+    /// Nobody yet.
+    pub fn new(token_key: TokenKey) -> Self {
+        Self {
+            token_key,
+            members: DashMap::default(),
+            passkeys: DashMap::default(),
+            revoked: DashMap::default(),
+        }
+    }
+
+    /// What the key in an announce URL opens at this moment.
+    pub fn grant(&self, key: &[u8], now: UnixTime) -> Result<Grant, Refusal> {
+        let grant = match self.token_key.read(key)? {
+            Key::Passkey(passkey) => Grant {
+                user: *self.passkeys.get(&passkey).ok_or(Refusal::UnknownKey)?,
+                torrent: None,
+            },
+            Key::Token(token) => {
+                if token.expires_at.is_some_and(|at| at <= now) {
+                    return Err(Refusal::ExpiredKey);
+                }
+                if self.revoked.contains_key(&token.id) {
+                    return Err(Refusal::RevokedKey);
+                }
+                Grant {
+                    user: token.user,
+                    torrent: token.torrent,
+                }
+            }
+        };
+        match self.members.get(&grant.user).map(|member| member.status) {
+            Some(MemberStatus::Active) => Ok(grant),
+            Some(MemberStatus::Disabled) => Err(Refusal::AccountDisabled),
+            None => Err(Refusal::UnknownKey),
+        }
+    }
+
+    /// Takes a member's present state in place of whatever was known.
+    pub fn put_member(&self, member: Member) {
+        let (id, passkey) = (member.id, member.passkey);
+        // The new passkey first: at no moment is a member without one of the two.
+        if let Some(passkey) = passkey {
+            self.passkeys.insert(passkey, id);
+        }
+        let before = self.members.insert(id, member).and_then(|m| m.passkey);
+        if before != passkey {
+            self.forget_passkey(before, id);
+        }
+    }
+
+    /// The member is gone from the database.
+    pub fn remove_member(&self, id: UserId) {
+        if let Some((_, member)) = self.members.remove(&id) {
+            self.forget_passkey(member.passkey, id);
+        }
+    }
+
+    /// From now on the token opens nothing.
+    pub fn revoke(&self, token: RevokedToken) {
+        self.revoked.insert(token.id, token.expires_at);
+    }
+
+    /// Forgets revocations of tokens that have expired since.
+    pub fn sweep(&self, now: UnixTime) {
+        self.revoked
+            .retain(|_, expires_at| expires_at.is_none_or(|at| at > now));
+    }
+
+    /// How many members are known.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether nobody is known.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    fn forget_passkey(&self, passkey: Option<[u8; 16]>, owner: UserId) {
+        if let Some(passkey) = passkey {
+            self.passkeys.remove_if(&passkey, |_, user| *user == owner);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Token;
+
+    const NOW: UnixTime = UnixTime(1000);
+    const USER: UserId = UserId(2);
+
+    fn member() -> Member {
+        Member {
+            id: USER,
+            status: MemberStatus::Active,
+            passkey: Some([0x11; 16]),
+        }
+    }
+
+    fn roster() -> Roster {
+        let roster = Roster::new(TokenKey::from_bytes([7; 32]));
+        roster.put_member(member());
+        roster
+    }
+
+    fn token(expires_at: Option<u32>) -> String {
+        TokenKey::from_bytes([7; 32]).sign(&Token {
+            id: TokenId(9),
+            user: USER,
+            torrent: None,
+            expires_at: expires_at.map(UnixTime),
+        })
+    }
+
+    fn ask(roster: &Roster, key: &str) -> Result<UserId, Refusal> {
+        roster.grant(key.as_bytes(), NOW).map(|grant| grant.user)
+    }
+
+    #[test]
+    fn token_opens_until_its_last_second() {
+        assert_eq!(ask(&roster(), &token(None)), Ok(USER));
+        assert_eq!(ask(&roster(), &token(Some(1001))), Ok(USER));
+        assert_eq!(ask(&roster(), &token(Some(1000))), Err(Refusal::ExpiredKey));
+    }
+
+    #[test]
+    fn revoked_token_stays_revoked_until_it_has_expired() {
+        let roster = roster();
+        let expires_at = Some(UnixTime(1001));
+        roster.revoke(RevokedToken {
+            id: TokenId(9),
+            expires_at,
+        });
+        roster.sweep(NOW);
+        assert_eq!(ask(&roster, &token(Some(1001))), Err(Refusal::RevokedKey));
+        roster.sweep(UnixTime(1001));
+        assert!(roster.revoked.is_empty());
+    }
+
+    #[test]
+    fn changed_passkey_replaces_the_old_one() {
+        let roster = roster();
+        roster.put_member(Member {
+            passkey: Some([0x22; 16]),
+            ..member()
+        });
+        assert_eq!(ask(&roster, &"11".repeat(16)), Err(Refusal::UnknownKey));
+        assert_eq!(ask(&roster, &"22".repeat(16)), Ok(USER));
+        // A passkey handed on to another member isn't lost when its first owner's row is applied again.
+        roster.put_member(Member {
+            id: UserId(3),
+            ..member()
+        });
+        roster.put_member(Member {
+            passkey: Some([0x22; 16]),
+            ..member()
+        });
+        assert_eq!(ask(&roster, &"11".repeat(16)), Ok(UserId(3)));
+    }
+
+    #[test]
+    fn disabled_and_removed_members_are_refused() {
+        let roster = roster();
+        roster.put_member(Member {
+            status: MemberStatus::Disabled,
+            ..member()
+        });
+        assert_eq!(ask(&roster, &token(None)), Err(Refusal::AccountDisabled));
+        roster.remove_member(USER);
+        assert_eq!(ask(&roster, &token(None)), Err(Refusal::UnknownKey));
+        assert_eq!(ask(&roster, &"11".repeat(16)), Err(Refusal::UnknownKey));
+    }
+}

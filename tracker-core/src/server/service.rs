@@ -1,0 +1,151 @@
+//! A request in, a reply out: which URL form it is, who it is from, and what the tracker says.
+//!
+//! Always `200 OK` with bencode: torrent clients show a `failure reason` to their user, and a status code to nobody.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response};
+
+use super::meters::Meters;
+use crate::ids::UnixTime;
+use crate::refusal::Refusal;
+use crate::reply::read_ip;
+use crate::settings::Settings;
+use crate::tracker::{Scratch, Tracker, refuse};
+
+pub(crate) struct Service {
+    tracker: Arc<Tracker>,
+    scratch: RefCell<Scratch>,
+    meters: Meters,
+}
+
+/// What a path asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target<'a> {
+    Announce(Option<&'a [u8]>),
+    Scrape(Option<&'a [u8]>),
+}
+
+impl Service {
+    pub(crate) fn new(tracker: Arc<Tracker>, meters: Meters) -> Self {
+        Self {
+            tracker,
+            scratch: RefCell::default(),
+            meters,
+        }
+    }
+
+    pub(crate) fn reply(
+        &self,
+        request: &Request<Incoming>,
+        socket: IpAddr,
+        close: bool,
+    ) -> Response<Full<Bytes>> {
+        let scratch = &mut *self.scratch.borrow_mut();
+        self.answer(request, socket, scratch);
+        let mut reply = Response::new(Full::new(Bytes::copy_from_slice(&scratch.body)));
+        let headers = reply.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        if close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        reply
+    }
+
+    fn answer(&self, request: &Request<Incoming>, socket: IpAddr, scratch: &mut Scratch) {
+        let uri = request.uri();
+        let query = uri.query().unwrap_or_default().as_bytes();
+        let target = match (request.method(), target(uri.path().as_bytes())) {
+            (&Method::GET, Some(target)) => target,
+            // Safe by definition (RFC 9110, section 9.3.2): nothing is counted, and hyper leaves the body out.
+            (&Method::HEAD, _) => return scratch.body.clear(),
+            (&Method::GET, None) => return self.refuse(scratch, Refusal::NotAnAnnounceUrl),
+            _ => return self.refuse(scratch, Refusal::NotGet),
+        };
+        let now = UnixTime::now();
+        match target {
+            Target::Announce(key) => {
+                let begun = Instant::now();
+                let from = client_ip(request, socket, &self.tracker.settings.load());
+                let (event, outcome) = self.tracker.announce(key, query, from, now, scratch);
+                self.meters.announced(event, outcome, begun.elapsed());
+            }
+            Target::Scrape(key) => {
+                let outcome = self.tracker.scrape(key, query, now, scratch);
+                self.meters.scraped(outcome);
+            }
+        }
+    }
+
+    fn refuse(&self, scratch: &mut Scratch, refusal: Refusal) {
+        self.meters.refused(refuse(scratch, refusal));
+    }
+}
+
+/// `/announce/{key}`, `/{key}/announce` or `/announce` (its key is in the query), and the same with `scrape`.
+fn target(path: &[u8]) -> Option<Target<'_>> {
+    let path = path.strip_prefix(b"/")?;
+    let path = path.strip_suffix(b"/").unwrap_or(path);
+    let (first, second) = match memchr::memchr(b'/', path) {
+        Some(slash) => (&path[..slash], Some(&path[slash + 1..])),
+        None => (path, None),
+    };
+    match (first, second) {
+        (b"announce", key) => Some(Target::Announce(key)),
+        (b"scrape", key) => Some(Target::Scrape(key)),
+        (key, Some(b"announce")) => Some(Target::Announce(Some(key))),
+        (key, Some(b"scrape")) => Some(Target::Scrape(Some(key))),
+        _ => None,
+    }
+}
+
+/// Through proxies, the last address in the header that isn't a trusted proxy's own: what stands before it is hearsay.
+fn client_ip(request: &Request<Incoming>, socket: IpAddr, settings: &Settings) -> IpAddr {
+    let Some(name) = &settings.client_ip_header else {
+        return socket;
+    };
+    if !settings.trusts(socket) {
+        return socket;
+    }
+    request
+        .headers()
+        .get_all(name)
+        .iter()
+        .rev()
+        .flat_map(|value| value.as_bytes().rsplit(|&byte| byte == b','))
+        .map_while(|text| read_ip(text.trim_ascii()))
+        .find(|&ip| !settings.trusts(ip))
+        .map_or(socket, |ip| ip.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_forms_are_told_apart() {
+        let table: [(&str, Option<Target>); 12] = [
+            ("/announce/KEY", Some(Target::Announce(Some(b"KEY")))),
+            ("/announce/KEY/", Some(Target::Announce(Some(b"KEY")))),
+            ("/KEY/announce", Some(Target::Announce(Some(b"KEY")))),
+            ("/KEY/announce/", Some(Target::Announce(Some(b"KEY")))),
+            ("/announce", Some(Target::Announce(None))),
+            ("/announce/", Some(Target::Announce(None))),
+            ("/scrape/KEY", Some(Target::Scrape(Some(b"KEY")))),
+            ("/KEY/scrape", Some(Target::Scrape(Some(b"KEY")))),
+            ("/scrape", Some(Target::Scrape(None))),
+            ("/", None),
+            ("/favicon.ico", None),
+            ("/KEY/stats", None),
+        ];
+        for (path, expected) in table {
+            assert_eq!(target(path.as_bytes()), expected, "{path}");
+        }
+    }
+}

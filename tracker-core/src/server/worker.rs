@@ -1,0 +1,210 @@
+//! One core's share: accepts connections, serves them, closes those that stand still.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use metrics::Gauge;
+use slab::Slab;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, LocalSet};
+use tokio::time::{Instant, sleep};
+
+use super::connection::{Activity, Patience, Watched};
+use super::meters::Meters;
+use super::service::Service;
+use crate::tracker::Tracker;
+
+/// How often connections are looked over, in parts of the shortest patience. A timer for every request would cost more
+/// than the request's parsing.
+const SWEEPS: u32 = 5;
+
+/// A scrape of 200 torrents fits; whatever is longer gets a 4xx.
+const MAX_REQUEST_BYTES: usize = 16 * 1024;
+
+/// After this an open reply isn't waited for any longer.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often a draining worker looks whether it is quiet.
+const DRAIN_STEP: Duration = Duration::from_millis(10);
+
+/// When the process has no file descriptor left, until connections end.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What one worker bears.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) connections: usize,
+    pub(crate) patience: Patience,
+}
+
+/// A worker's whole life. Returns once stopped and drained.
+pub(crate) fn run(
+    tracker: Arc<Tracker>,
+    listeners: Vec<TcpListener>,
+    limits: Limits,
+    stopped: &mut watch::Receiver<bool>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "an announce worker has no runtime"),
+    };
+    let local = LocalSet::new();
+    local.block_on(&runtime, async {
+        let worker = Rc::new(Worker::new(tracker, limits));
+        let mut accepting = Vec::new();
+        for listener in listeners {
+            match tokio::net::TcpListener::from_std(listener) {
+                Ok(listener) => accepting.push(tokio::task::spawn_local(
+                    Rc::clone(&worker).accept(listener),
+                )),
+                Err(error) => tracing::error!(%error, "an announce socket can't be used"),
+            }
+        }
+        let sweeping = tokio::task::spawn_local(Rc::clone(&worker).sweep());
+        // An error means that the sender is gone: stop as well.
+        let _ = stopped.wait_for(|&stop| stop).await;
+        accepting.iter().for_each(JoinHandle::abort);
+        sweeping.abort();
+        worker.drain().await;
+    });
+}
+
+struct Worker {
+    service: Rc<Service>,
+    http: http1::Builder,
+    limits: Limits,
+    connections: Rc<RefCell<Slab<Connection>>>,
+    meters: Meters,
+}
+
+struct Connection {
+    activity: Rc<Activity>,
+    task: JoinHandle<()>,
+}
+
+impl Worker {
+    fn new(tracker: Arc<Tracker>, limits: Limits) -> Self {
+        let meters = Meters::http();
+        let mut http = http1::Builder::new();
+        // Not `pipeline_flush`: it holds replies back for as long as requests come in, without a limit.
+        http.max_buf_size(MAX_REQUEST_BYTES);
+        Self {
+            service: Rc::new(Service::new(tracker, meters.clone())),
+            http,
+            limits,
+            connections: Rc::default(),
+            meters,
+        }
+    }
+
+    async fn accept(self: Rc<Self>, listener: tokio::net::TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, from)) => {
+                    // A reply is one write: waiting for more to send would only delay it.
+                    let _ = stream.set_nodelay(true);
+                    self.serve(stream, from.ip().to_canonical());
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "can't accept connections");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, from: IpAddr) {
+        if self.connections.borrow().len() >= self.limits.connections {
+            self.meters.turned_away.increment(1);
+            return;
+        }
+        let activity = Rc::new(Activity::new());
+        let io = TokioIo::new(Watched::new(stream, Rc::clone(&activity)));
+        let (service, on_request) = (Rc::clone(&self.service), Rc::clone(&activity));
+        let connection = self.http.serve_connection(
+            io,
+            service_fn(move |request| {
+                on_request.answered();
+                let reply = service.reply(&request, from, on_request.is_draining());
+                std::future::ready(Ok::<_, std::convert::Infallible>(reply))
+            }),
+        );
+        let mut connections = self.connections.borrow_mut();
+        let place = connections.vacant_entry();
+        let open = Open::new(place.key(), &self.connections, &self.meters.connections);
+        let task = tokio::task::spawn_local(async move {
+            let _open = open;
+            // Whatever is wrong with a connection is the client's affair; hyper has sent a 4xx where it could.
+            let _ = connection.await;
+        });
+        place.insert(Connection { activity, task });
+    }
+
+    /// Closes the connections that stand still, for ever.
+    async fn sweep(self: Rc<Self>) {
+        let patience = &self.limits.patience;
+        let shortest = patience.request.min(patience.reply).min(patience.idle);
+        loop {
+            sleep(shortest / SWEEPS).await;
+            let now = Instant::now();
+            for (_, connection) in &*self.connections.borrow() {
+                if connection.activity.stands_still(now, patience) {
+                    self.meters.timed_out.increment(1);
+                    connection.task.abort();
+                }
+            }
+        }
+    }
+
+    /// Every request that has begun to arrive is answered, with `Connection: close`; the others are closed.
+    async fn drain(&self) {
+        let deadline = Instant::now() + DRAIN_LIMIT;
+        for (_, connection) in &*self.connections.borrow() {
+            connection.activity.drain();
+        }
+        while Instant::now() < deadline && !self.connections.borrow().is_empty() {
+            // What the kernel holds already is read before a connection counts as idle.
+            sleep(DRAIN_STEP).await;
+            for (_, connection) in &*self.connections.borrow() {
+                if connection.activity.is_idle() {
+                    connection.task.abort();
+                }
+            }
+        }
+    }
+}
+
+/// Stands for an open connection: wherever its task ends, even aborted, it takes itself off the list.
+struct Open {
+    key: usize,
+    connections: Rc<RefCell<Slab<Connection>>>,
+    gauge: Gauge,
+}
+
+impl Open {
+    fn new(key: usize, connections: &Rc<RefCell<Slab<Connection>>>, gauge: &Gauge) -> Self {
+        gauge.increment(1);
+        Self {
+            key,
+            connections: Rc::clone(connections),
+            gauge: gauge.clone(),
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.gauge.decrement(1);
+        self.connections.borrow_mut().try_remove(self.key);
+    }
+}

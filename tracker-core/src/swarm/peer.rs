@@ -1,0 +1,137 @@
+//! One session in a swarm, packed into a cache line.
+
+use crate::accounting::{Baseline, Counters};
+use crate::ids::{PeerId, UnixTime, UserId};
+use crate::record::{Endpoint, Role};
+use crate::session::StoredSession;
+
+/// 64 bytes for an IPv4 peer; an IPv6 endpoint is kept apart, for the few that have one.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    counters: Counters,
+    v6: Option<Box<V6>>,
+    pub(crate) user: UserId,
+    /// The last announce over IPv4; 0: none.
+    seen4: UnixTime,
+    pub(crate) peer_id: PeerId,
+    v4: [u8; 6],
+    pub(crate) role: Role,
+    suspect: bool,
+    /// Its baseline is the database's own. Until a batch has settled it, the counters are just the last reported.
+    settled: bool,
+}
+
+const _: () = assert!(size_of::<Peer>() == 64);
+
+#[derive(Debug)]
+struct V6 {
+    endpoint: [u8; 18],
+    seen: UnixTime,
+}
+
+impl Peer {
+    /// A session that memory doesn't know: the ledger will settle its baseline.
+    pub(crate) fn newcomer(user: UserId, peer_id: PeerId, role: Role) -> Self {
+        Self {
+            counters: Counters::default(),
+            v6: None,
+            user,
+            seen4: UnixTime(0),
+            peer_id,
+            v4: [0; 6],
+            role,
+            suspect: false,
+            settled: false,
+        }
+    }
+
+    /// A session as the database has it.
+    pub(crate) fn restored(stored: &StoredSession) -> Self {
+        let mut peer = Self::newcomer(stored.key.user, stored.key.peer_id, stored.role);
+        let endpoint4 = stored.endpoint4.map(Endpoint::V4);
+        let endpoint6 = stored.endpoint6.map(Endpoint::V6);
+        for endpoint in endpoint4.into_iter().chain(endpoint6) {
+            peer.seen_at(endpoint, stored.announced_at);
+        }
+        peer.settle(stored.baseline);
+        peer
+    }
+
+    pub(crate) fn is(&self, user: UserId, peer_id: PeerId) -> bool {
+        self.user == user && self.peer_id == peer_id
+    }
+
+    pub(crate) fn seen_at(&mut self, endpoint: Endpoint, at: UnixTime) {
+        match endpoint {
+            Endpoint::V4(compact) => {
+                self.v4 = compact;
+                self.seen4 = at;
+            }
+            Endpoint::V6(endpoint) => match &mut self.v6 {
+                Some(v6) => (v6.endpoint, v6.seen) = (endpoint, at),
+                None => self.v6 = Some(Box::new(V6 { endpoint, seen: at })),
+            },
+        }
+    }
+
+    /// Its last announce over the family of `endpoint`.
+    pub(crate) fn last_seen_over(&self, endpoint: Endpoint) -> Option<UnixTime> {
+        match endpoint {
+            Endpoint::V4(_) => self.v4().map(|_| self.seen4),
+            Endpoint::V6(_) => self.v6.as_ref().map(|v6| v6.seen),
+        }
+    }
+
+    /// Its last announce.
+    pub(crate) fn last_seen(&self) -> UnixTime {
+        let seen6 = self.v6.as_ref().map_or(UnixTime(0), |v6| v6.seen);
+        self.seen4.max(seen6)
+    }
+
+    /// Drops the endpoints that were last heard from before `oldest`; false when none is left.
+    pub(crate) fn keep_since(&mut self, oldest: UnixTime) -> bool {
+        if self.seen4 < oldest {
+            (self.v4, self.seen4) = ([0; 6], UnixTime(0));
+        }
+        self.v6.take_if(|v6| v6.seen < oldest);
+        self.v4().is_some() || self.v6.is_some()
+    }
+
+    pub(crate) fn v4(&self) -> Option<&[u8; 6]> {
+        // Port 0 can't be announced, so it marks the absence.
+        (self.v4[4..] != [0, 0]).then_some(&self.v4)
+    }
+
+    pub(crate) fn v6(&self) -> Option<&[u8; 18]> {
+        self.v6.as_ref().map(|v6| &v6.endpoint)
+    }
+
+    pub(crate) fn is_at(&self, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::V4(compact) => self.v4 == compact,
+            Endpoint::V6(compact) => self.v6() == Some(&compact),
+        }
+    }
+
+    /// The baseline, once it is the database's own.
+    pub(crate) fn baseline(&self) -> Option<Baseline> {
+        self.settled.then_some(Baseline {
+            counters: self.counters,
+            suspect: self.suspect,
+        })
+    }
+
+    pub(crate) fn settle(&mut self, baseline: Baseline) {
+        (self.counters, self.suspect) = (baseline.counters, baseline.suspect);
+        self.settled = true;
+    }
+
+    /// What an unsettled session last reported.
+    pub(crate) fn reported(&self) -> Option<Counters> {
+        (!self.settled).then_some(self.counters)
+    }
+
+    pub(crate) fn report(&mut self, counters: Counters) {
+        self.counters = counters;
+    }
+}

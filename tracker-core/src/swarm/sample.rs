@@ -1,0 +1,106 @@
+//! The peers of one reply, written as they are found.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::peer::Peer;
+use crate::bencode::{put_bytes, put_int};
+use crate::record::Endpoint;
+
+/// How a client wants its peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PeerFormat {
+    /// `peers` (BEP 23) and `peers6` (BEP 7), as strings.
+    #[default]
+    Compact,
+    /// A list of dictionaries (BEP 3).
+    Dictionaries {
+        /// With the peers' ids.
+        peer_ids: bool,
+    },
+}
+
+/// Reused from one reply to the next, so that a reply allocates nothing.
+#[derive(Debug, Default)]
+pub struct PeerList {
+    format: PeerFormat,
+    room: usize,
+    own: Option<Endpoint>,
+    /// Compact IPv4 endpoints, or bencoded dictionaries of both families.
+    pub(crate) peers: Vec<u8>,
+    /// Compact IPv6 endpoints.
+    pub(crate) peers6: Vec<u8>,
+}
+
+impl PeerList {
+    /// Empties the list, for a client at `own` that may have `room` endpoints.
+    pub(crate) fn begin(&mut self, format: PeerFormat, room: usize, own: Endpoint) {
+        self.format = format;
+        self.room = room;
+        self.own = Some(own);
+        self.peers.clear();
+        self.peers6.clear();
+    }
+
+    pub(crate) fn format(&self) -> PeerFormat {
+        self.format
+    }
+
+    /// How many endpoints may still be added.
+    pub(crate) fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Adds a peer's endpoints, unless the client would meet itself there.
+    pub(crate) fn push(&mut self, peer: &Peer) {
+        if self.own.is_some_and(|own| peer.is_at(own)) {
+            return;
+        }
+        if let Some(compact) = peer.v4() {
+            self.push_v4(compact, peer);
+        }
+        if let Some(compact) = peer.v6()
+            && self.room > 0
+        {
+            self.push_v6(compact, peer);
+        }
+    }
+
+    fn push_v4(&mut self, compact: &[u8; 6], peer: &Peer) {
+        self.room -= 1;
+        match self.format {
+            PeerFormat::Compact => self.peers.extend_from_slice(compact),
+            PeerFormat::Dictionaries { peer_ids } => {
+                let [a, b, c, d, high, low] = *compact;
+                let ip = Ipv4Addr::new(a, b, c, d).into();
+                self.push_dictionary(ip, u16::from_be_bytes([high, low]), peer_ids, peer);
+            }
+        }
+    }
+
+    fn push_v6(&mut self, compact: &[u8; 18], peer: &Peer) {
+        self.room -= 1;
+        match self.format {
+            PeerFormat::Compact => self.peers6.extend_from_slice(compact),
+            PeerFormat::Dictionaries { peer_ids } => {
+                let mut ip = [0; 16];
+                ip.copy_from_slice(&compact[..16]);
+                let port = u16::from_be_bytes([compact[16], compact[17]]);
+                self.push_dictionary(Ipv6Addr::from(ip).into(), port, peer_ids, peer);
+            }
+        }
+    }
+
+    fn push_dictionary(&mut self, ip: IpAddr, port: u16, peer_ids: bool, peer: &Peer) {
+        let out = &mut self.peers;
+        out.push(b'd');
+        put_bytes(out, b"ip");
+        put_bytes(out, ip.to_string().as_bytes());
+        if peer_ids {
+            put_bytes(out, b"peer id");
+            put_bytes(out, &peer.peer_id.0);
+        }
+        put_bytes(out, b"port");
+        put_int(out, port);
+        out.push(b'e');
+    }
+}

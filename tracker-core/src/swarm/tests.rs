@@ -1,0 +1,111 @@
+use rand::SeedableRng;
+
+use super::*;
+use crate::ids::{PeerId, UserId};
+use crate::record::{Endpoint, Event};
+
+const V1: InfoHash = InfoHash([1; 20]);
+const V2: InfoHash = InfoHash([2; 20]);
+
+fn hybrid() -> RegisteredTorrent {
+    RegisteredTorrent {
+        id: TorrentId(1),
+        info_hash: V1,
+        info_hash_v2: Some(V2),
+        status: TorrentStatus::Open,
+        completed: 3,
+    }
+}
+
+fn join(swarms: &Swarms, hash: &InfoHash, user: u32, role: Role) {
+    let visitor = Visitor {
+        user: UserId(user),
+        peer_id: PeerId([1; 20]),
+        counters: Counters::default(),
+        role,
+        event: Event::Started,
+        endpoint: Endpoint::V4([127, 0, 0, 1, 1, user as u8]),
+        now: UnixTime(100),
+    };
+    let rules = Rules {
+        min_interval_secs: 0,
+        max_clients: 3,
+    };
+    let mut rng = SmallRng::seed_from_u64(1);
+    swarms.with_any(hash, |torrent| torrent.announce(&visitor, rules, &mut rng));
+}
+
+fn population(swarms: &Swarms) -> [u64; 3] {
+    [Role::Leecher, Role::Seeder, Role::Partial].map(|role| swarms.peers(role))
+}
+
+async fn sweep(swarms: &Swarms, oldest: u32) {
+    swarms.sweep(UnixTime(oldest), async || {}).await;
+}
+
+#[test]
+fn both_hashes_of_a_hybrid_lead_to_one_swarm() {
+    let swarms = Swarms::default();
+    swarms.put_torrent(&hybrid());
+    join(&swarms, &V1, 1, Role::Seeder);
+    join(&swarms, &V2, 2, Role::Leecher);
+    let expected = Counts {
+        complete: 1,
+        incomplete: 1,
+        downloaded: 3,
+        partial: 0,
+    };
+    assert_eq!(swarms.counts(&V1), Some(expected));
+    assert_eq!(swarms.counts(&V2), Some(expected));
+}
+
+#[test]
+fn torrent_that_is_put_again_keeps_its_peers() {
+    let swarms = Swarms::default();
+    swarms.put_torrent(&hybrid());
+    join(&swarms, &V1, 1, Role::Seeder);
+    swarms.put_torrent(&RegisteredTorrent {
+        status: TorrentStatus::Closed,
+        ..hybrid()
+    });
+    assert_eq!(swarms.counts(&V1), None);
+    swarms.put_torrent(&hybrid());
+    assert_eq!(swarms.counts(&V1).map(|counts| counts.complete), Some(1));
+}
+
+#[test]
+fn population_follows_every_way_in_and_out() {
+    let swarms = Swarms::default();
+    swarms.put_torrent(&hybrid());
+    join(&swarms, &V1, 1, Role::Leecher);
+    join(&swarms, &V1, 1, Role::Seeder);
+    join(&swarms, &V1, 2, Role::Leecher);
+    join(&swarms, &V2, 3, Role::Partial);
+    join(&swarms, &InfoHash([9; 20]), 4, Role::Leecher);
+    assert_eq!(population(&swarms), [2, 1, 1]);
+    swarms.remove_torrent(TorrentId(1));
+    assert_eq!(population(&swarms), [1, 0, 0]);
+    assert_eq!(swarms.counts(&V1), None);
+    assert_eq!(swarms.counts(&V2), None);
+}
+
+#[tokio::test]
+async fn sweep_takes_empty_unregistered_swarms_away_and_leaves_registered_ones() {
+    let swarms = Swarms::default();
+    swarms.put_torrent(&hybrid());
+    join(&swarms, &V1, 1, Role::Seeder);
+    let unregistered = InfoHash([9; 20]);
+    join(&swarms, &unregistered, 1, Role::Seeder);
+    sweep(&swarms, 100).await;
+    assert_eq!(population(&swarms), [0, 2, 0]);
+    sweep(&swarms, 101).await;
+    assert_eq!(population(&swarms), [0, 0, 0]);
+    assert_eq!(swarms.counts(&unregistered), None);
+    assert_eq!(
+        swarms.counts(&V2),
+        Some(Counts {
+            downloaded: 3,
+            ..Counts::default()
+        })
+    );
+}

@@ -1,0 +1,393 @@
+use std::collections::{HashMap, HashSet};
+
+use proptest::prelude::*;
+use rand::SeedableRng;
+
+use super::*;
+use crate::swarm::PeerFormat;
+
+const NOW: UnixTime = UnixTime(10_000);
+const RULES: Rules = Rules {
+    min_interval_secs: 900,
+    max_clients: 3,
+};
+
+fn visitor(user: u32, client: u8, role: Role) -> Visitor {
+    Visitor {
+        user: UserId(user),
+        peer_id: PeerId([client; 20]),
+        counters: Counters::default(),
+        role,
+        event: Event::None,
+        endpoint: v4(user, client),
+        now: NOW,
+    }
+}
+
+fn v4(user: u32, client: u8) -> Endpoint {
+    let [a, b, c, d] = user.to_be_bytes();
+    Endpoint::V4([a, b, c, d, 1, client])
+}
+
+fn v6(user: u32) -> Endpoint {
+    let mut compact = [0xfd; 18];
+    compact[..4].copy_from_slice(&user.to_be_bytes());
+    Endpoint::V6(compact)
+}
+
+struct Swarm {
+    torrent: Torrent,
+    rng: SmallRng,
+}
+
+impl Swarm {
+    fn new() -> Self {
+        Self {
+            torrent: Torrent::new(Some(TorrentId(1)), TorrentStatus::Open, 0),
+            rng: SmallRng::seed_from_u64(1),
+        }
+    }
+
+    fn announce(&mut self, visitor: Visitor) -> Visit {
+        let visit = self.torrent.announce(&visitor, RULES, &mut self.rng);
+        self.check();
+        visit
+    }
+
+    /// Announces, and returns the users of the IPv4 peers that come back.
+    fn ask(&mut self, visitor: Visitor, numwant: usize) -> Vec<u32> {
+        let visit = self.announce(visitor);
+        let list = self.list(&visitor, &visit, numwant);
+        let user = |peer: &[u8]| u32::from_be_bytes([peer[0], peer[1], peer[2], peer[3]]);
+        list.peers.chunks(6).map(user).collect()
+    }
+
+    fn list(&mut self, visitor: &Visitor, visit: &Visit, numwant: usize) -> PeerList {
+        let mut list = PeerList::default();
+        list.begin(PeerFormat::Compact, numwant, visitor.endpoint);
+        self.torrent
+            .sample(visit, visitor.role, &mut list, &mut self.rng);
+        list
+    }
+
+    fn users(&self) -> HashSet<(u32, u8)> {
+        let name = |peer: &Peer| (peer.user.0, peer.peer_id.0[0]);
+        self.torrent.peers.iter().map(name).collect()
+    }
+
+    /// What must hold after every step.
+    fn check(&self) {
+        let torrent = &self.torrent;
+        let givers = torrent.givers as usize;
+        assert!(
+            torrent.peers[..givers]
+                .iter()
+                .all(|peer| !peer.role.wants_pieces())
+        );
+        assert!(
+            torrent.peers[givers..]
+                .iter()
+                .all(|peer| peer.role.wants_pieces())
+        );
+        let partials = torrent
+            .peers
+            .iter()
+            .filter(|peer| peer.role == Role::Partial);
+        assert_eq!(partials.count(), torrent.partials as usize);
+        assert_eq!(torrent.index.len(), torrent.peers.len());
+        for (at, peer) in torrent.peers.iter().enumerate() {
+            assert_eq!(torrent.find(peer.user, peer.peer_id), Some(at));
+        }
+    }
+}
+
+#[test]
+fn seeder_gets_leechers_only_and_leecher_gets_both() {
+    let mut swarm = Swarm::new();
+    for user in 0..10 {
+        swarm.announce(visitor(user, 1, Role::Seeder));
+        swarm.announce(visitor(100 + user, 1, Role::Leecher));
+    }
+    swarm.announce(visitor(50, 1, Role::Partial));
+
+    let for_seeder = swarm.ask(visitor(0, 1, Role::Seeder), 200);
+    assert_eq!(for_seeder.len(), 10);
+    assert!(for_seeder.iter().all(|&user| user >= 100));
+
+    let for_partial = swarm.ask(visitor(50, 1, Role::Partial), 200);
+    assert_eq!(for_partial.len(), 10);
+    assert!(for_partial.iter().all(|&user| user >= 100));
+
+    let for_leecher = swarm.ask(visitor(100, 1, Role::Leecher), 200);
+    assert_eq!(for_leecher.len(), 10 + 1 + 9);
+    assert!(!for_leecher.contains(&100));
+}
+
+#[test]
+fn leecher_gets_half_seeders_when_there_are_enough_of_both() {
+    let mut swarm = Swarm::new();
+    for user in 0..100 {
+        swarm.announce(visitor(user, 1, Role::Seeder));
+        swarm.announce(visitor(1000 + user, 1, Role::Leecher));
+    }
+    for _ in 0..20 {
+        let peers = swarm.ask(visitor(1000, 1, Role::Leecher), 30);
+        assert_eq!(peers.len(), 30);
+        assert_eq!(peers.iter().filter(|&&user| user < 1000).count(), 15);
+        assert_eq!(
+            peers.iter().collect::<HashSet<_>>().len(),
+            30,
+            "nobody twice"
+        );
+    }
+}
+
+#[test]
+fn nobody_meets_themselves_under_another_peer_id() {
+    let mut swarm = Swarm::new();
+    swarm.announce(visitor(1, 1, Role::Leecher));
+    let twin = Visitor {
+        endpoint: v4(1, 1),
+        ..visitor(2, 1, Role::Leecher)
+    };
+    assert_eq!(swarm.ask(twin, 50), []);
+}
+
+/// 200 leechers, 10 at a time, 20,000 times: each is expected 1,000 times, whatever the order of their arrival.
+#[test]
+fn sample_is_random_and_even() {
+    let mut seen = HashMap::<u32, u32>::new();
+    for round in 0..100 {
+        let mut swarm = Swarm::new();
+        swarm.rng = SmallRng::seed_from_u64(round);
+        for user in 0..200 {
+            swarm
+                .torrent
+                .announce(&visitor(user, 1, Role::Leecher), RULES, &mut swarm.rng);
+        }
+        for _ in 0..200 {
+            for user in swarm.ask(visitor(1000, 1, Role::Seeder), 10) {
+                *seen.entry(user).or_default() += 1;
+            }
+        }
+    }
+    assert_eq!(seen.len(), 200);
+    let spread = (seen.values().min(), seen.values().max());
+    assert!(
+        spread.0 > Some(&700) && spread.1 < Some(&1300),
+        "{spread:?}"
+    );
+}
+
+#[test]
+fn ipv4_and_ipv6_announces_are_one_session_with_two_endpoints() {
+    let mut swarm = Swarm::new();
+    swarm.announce(visitor(1, 1, Role::Leecher));
+    let second = swarm.announce(Visitor {
+        endpoint: v6(1),
+        ..visitor(1, 1, Role::Leecher)
+    });
+    assert_eq!(second.warning, None, "another family isn't too soon");
+    assert_eq!(swarm.torrent.counts().incomplete, 1);
+
+    let seeder = visitor(2, 1, Role::Seeder);
+    let visit = swarm.announce(seeder);
+    let list = swarm.list(&seeder, &visit, 2);
+    assert_eq!((list.peers.len(), list.peers6.len()), (6, 18));
+    let list = swarm.list(&seeder, &visit, 1);
+    assert_eq!(
+        (list.peers.len(), list.peers6.len()),
+        (6, 0),
+        "numwant counts endpoints"
+    );
+}
+
+#[test]
+fn early_announce_is_warned_and_still_counted() {
+    let mut swarm = Swarm::new();
+    swarm.announce(visitor(1, 1, Role::Leecher));
+    swarm.torrent.settle(
+        UserId(1),
+        PeerId([1; 20]),
+        Counters::default(),
+        Baseline::default(),
+    );
+    let counters = Counters {
+        uploaded: 5,
+        downloaded: 0,
+    };
+    let later = |secs: u32| Visitor {
+        now: UnixTime(NOW.0 + secs),
+        counters,
+        ..visitor(1, 1, Role::Leecher)
+    };
+
+    let early = swarm.announce(later(899));
+    assert_eq!(early.warning, Some(Warning::TooSoon));
+    assert_eq!(early.settled.map(|settled| settled.growth), Some(counters));
+    let event = swarm.announce(Visitor {
+        event: Event::Completed,
+        ..later(900)
+    });
+    assert_eq!(event.warning, None, "events have no minimum interval");
+    assert_eq!(swarm.announce(later(1800)).warning, None);
+}
+
+#[test]
+fn newcomer_over_the_limit_waits_or_takes_over() {
+    let full = || {
+        let mut swarm = Swarm::new();
+        for (client, at) in [(1, 2), (2, 1), (3, 3)] {
+            let now = UnixTime(NOW.0 + at);
+            swarm.announce(Visitor {
+                now,
+                ..visitor(7, client, Role::Leecher)
+            });
+        }
+        swarm
+    };
+    let newcomer = Visitor {
+        now: UnixTime(NOW.0 + 9),
+        ..visitor(7, 4, Role::Leecher)
+    };
+
+    let mut swarm = full();
+    let visit = swarm.announce(newcomer);
+    assert_eq!(visit.warning, Some(Warning::TooManyClients));
+    assert_eq!(swarm.users(), HashSet::from([(7, 1), (7, 2), (7, 3)]));
+
+    let mut swarm = full();
+    swarm.announce(Visitor {
+        event: Event::Started,
+        ..newcomer
+    });
+    assert_eq!(
+        swarm.users(),
+        HashSet::from([(7, 1), (7, 3), (7, 4)]),
+        "the longest silent goes"
+    );
+
+    let mut swarm = full();
+    swarm.announce(Visitor {
+        endpoint: v4(7, 3),
+        ..newcomer
+    });
+    assert_eq!(
+        swarm.users(),
+        HashSet::from([(7, 1), (7, 2), (7, 4)]),
+        "its own past goes"
+    );
+
+    let mut swarm = full();
+    swarm.announce(Visitor {
+        user: UserId(8),
+        ..newcomer
+    });
+    assert_eq!(
+        swarm.users().len(),
+        4,
+        "another member has places of their own"
+    );
+}
+
+#[test]
+fn unknown_session_stays_unsettled_until_the_ledger_has_seen_its_last_word() {
+    let mut swarm = Swarm::new();
+    let reporting = |uploaded| Visitor {
+        counters: Counters {
+            uploaded,
+            downloaded: 0,
+        },
+        event: Event::Completed,
+        ..visitor(1, 1, Role::Seeder)
+    };
+    let baseline = |uploaded| Baseline::starting_at(reporting(uploaded).counters);
+    let settle = |swarm: &mut Swarm, uploaded| {
+        swarm.torrent.settle(
+            UserId(1),
+            PeerId([1; 20]),
+            reporting(uploaded).counters,
+            baseline(uploaded),
+        );
+    };
+    assert!(swarm.announce(reporting(10)).settled.is_none());
+    assert!(swarm.announce(reporting(20)).settled.is_none());
+    settle(&mut swarm, 10);
+    assert!(
+        swarm.announce(reporting(30)).settled.is_none(),
+        "settled too early"
+    );
+    settle(&mut swarm, 30);
+    let settled = swarm.announce(reporting(35)).settled;
+    assert_eq!(settled.map(|settled| settled.growth.uploaded), Some(5));
+}
+
+#[test]
+fn sweep_removes_the_silent_in_bounded_steps() {
+    let mut swarm = Swarm::new();
+    for user in 0..1000 {
+        let now = UnixTime(NOW.0 + user % 2);
+        let role = if user % 3 == 0 {
+            Role::Seeder
+        } else {
+            Role::Leecher
+        };
+        let guest = Visitor {
+            now,
+            ..visitor(user, 1, role)
+        };
+        swarm.torrent.announce(&guest, RULES, &mut swarm.rng);
+    }
+    // One that lost its IPv6 address long ago keeps the other endpoint.
+    swarm.announce(Visitor {
+        endpoint: v6(1),
+        now: UnixTime(1),
+        ..visitor(1, 1, Role::Leecher)
+    });
+    let mut from = Some(usize::MAX);
+    let mut steps = 0;
+    while let Some(at) = from {
+        from = swarm.torrent.sweep(at, 100, UnixTime(NOW.0 + 1));
+        swarm.check();
+        steps += 1;
+    }
+    assert_eq!(steps, 10);
+    assert_eq!(swarm.torrent.peers.len(), 500);
+    assert!(swarm.users().iter().all(|(user, _)| user % 2 == 1));
+    assert!(swarm.torrent.peers.iter().all(|peer| peer.v6().is_none()));
+    assert!(swarm.torrent.peers.capacity() <= 1000 + 500);
+}
+
+proptest! {
+    /// The swarm against a plain map, whatever comes.
+    #[test]
+    fn swarm_holds_what_a_plain_map_holds(
+        steps in proptest::collection::vec((0u32..12, 0u8..3, 0usize..3, 0usize..4, 0u32..4000), 1..200)
+    ) {
+        let mut swarm = Swarm::new();
+        let mut model = HashMap::new();
+        let mut now = NOW;
+        for (user, client, role, event, wait) in steps {
+            now.0 += wait / 100;
+            let role = [Role::Leecher, Role::Seeder, Role::Partial][role];
+            let event = [Event::None, Event::Started, Event::Stopped, Event::Completed][event];
+            swarm.announce(Visitor { now, event, ..visitor(user, client, role) });
+            match event {
+                Event::Stopped => drop(model.remove(&(user, client))),
+                _ => drop(model.insert((user, client), (role, now))),
+            }
+            if wait > 3900 {
+                let oldest = UnixTime(now.0 - 60);
+                while swarm.torrent.sweep(usize::MAX, 1 << 20, oldest).is_some() {}
+                model.retain(|_, (_, seen)| *seen >= oldest);
+                swarm.check();
+            }
+        }
+        prop_assert_eq!(swarm.users(), model.keys().copied().collect());
+        let count = |role| model.values().filter(|peer| peer.0 == role).count() as u32;
+        let counts = swarm.torrent.counts();
+        prop_assert_eq!(counts.complete, count(Role::Seeder));
+        prop_assert_eq!(counts.leechers(), count(Role::Leecher));
+        prop_assert_eq!(counts.partial, count(Role::Partial));
+    }
+}

@@ -1,0 +1,285 @@
+//! The path of an announce: key, member, torrent, swarm, record, reply.
+//!
+//! One lock is taken, the swarm's; within it the record goes to its outbox lane. Nothing is awaited, and nothing is
+//! allocated but what a new peer needs.
+
+use std::net::IpAddr;
+
+use arc_swap::ArcSwap;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use crate::ids::{InfoHash, UnixTime};
+use crate::key::TokenKey;
+use crate::outbox::Outbox;
+use crate::query::{self, Announce};
+use crate::record::{Endpoint, Event, Record, Role, SessionKey};
+use crate::refusal::{Refusal, Warning};
+use crate::registry::TorrentStatus;
+use crate::reply::{self, Answer, Counts};
+use crate::roster::{Grant, Roster};
+use crate::settings::Settings;
+use crate::swarm::{PeerFormat, PeerList, Rules, Swarms, Torrent, Visitor};
+
+/// Everything announces need, shared by all workers.
+#[derive(Debug)]
+pub struct Tracker {
+    /// Who may announce.
+    pub roster: Roster,
+    /// Who is downloading and seeding what.
+    pub swarms: Swarms,
+    /// What the ledger doesn't know yet.
+    pub outbox: Outbox,
+    /// What the operator chose.
+    pub settings: ArcSwap<Settings>,
+}
+
+/// What a worker uses again from one request to the next.
+#[derive(Debug)]
+pub struct Scratch {
+    /// The reply.
+    pub body: Vec<u8>,
+    peers: PeerList,
+    rng: SmallRng,
+}
+
+impl Scratch {
+    /// With a random generator of its own.
+    pub fn new() -> Self {
+        Self::with_rng(SmallRng::from_rng(&mut rand::rng()))
+    }
+
+    /// With the given chance, so that a test can repeat it.
+    pub fn with_rng(rng: SmallRng) -> Self {
+        Self {
+            body: Vec::with_capacity(2048),
+            peers: PeerList::default(),
+            rng,
+        }
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How a request was answered: what metrics and logs say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With peers or counts.
+    Answered,
+    /// Taken, but without peers.
+    Warned(Warning),
+    /// Not taken.
+    Refused(Refusal),
+}
+
+impl Tracker {
+    /// Empty, to be filled from the database.
+    pub fn new(token_key: TokenKey, settings: Settings) -> Self {
+        Self {
+            roster: Roster::new(token_key),
+            swarms: Swarms::default(),
+            outbox: Outbox::default(),
+            settings: ArcSwap::from_pointee(settings),
+        }
+    }
+
+    /// Answers an announce into `scratch.body`. `key` is what the path held, if it held one; `from` the client's address.
+    pub fn announce(
+        &self,
+        key: Option<&[u8]>,
+        query: &[u8],
+        from: IpAddr,
+        now: UnixTime,
+        scratch: &mut Scratch,
+    ) -> (Event, Outcome) {
+        scratch.body.clear();
+        let announce = match Announce::parse(query) {
+            Ok(announce) => announce,
+            Err(error) => return (Event::None, refuse(scratch, error.into())),
+        };
+        let outcome = match self.answer(key, &announce, from, now, scratch) {
+            Ok(None) => Outcome::Answered,
+            Ok(Some(warning)) => Outcome::Warned(warning),
+            Err(refusal) => refuse(scratch, refusal),
+        };
+        (announce.event, outcome)
+    }
+
+    fn answer(
+        &self,
+        key: Option<&[u8]>,
+        announce: &Announce<'_>,
+        from: IpAddr,
+        now: UnixTime,
+        scratch: &mut Scratch,
+    ) -> Result<Option<Warning>, Refusal> {
+        let key = key.or(announce.key).ok_or(Refusal::MissingKey)?;
+        let grant = self.roster.grant(key, now)?;
+        let settings = self.settings.load();
+        let claimed = announce.ip.filter(|_| settings.allow_ip_param);
+        let ip = claimed.and_then(reply::read_ip).unwrap_or(from);
+        let visitor = Visitor {
+            user: grant.user,
+            peer_id: announce.peer_id,
+            counters: announce.counters,
+            role: role_of(announce),
+            event: announce.event,
+            endpoint: Endpoint::new(ip, announce.port),
+            now,
+        };
+        scratch.peers.begin(
+            format_of(announce),
+            room_for(announce, &settings),
+            visitor.endpoint,
+        );
+
+        let hash = &announce.info_hash;
+        let visit = |torrent: &mut Torrent| {
+            self.visit(torrent, grant, &visitor, announce.left, &settings, scratch)
+        };
+        let (counts, warning) = if settings.track_unregistered {
+            self.swarms.with_any(hash, visit)?
+        } else {
+            self.swarms
+                .with(hash, visit)
+                .ok_or(Refusal::UnregisteredTorrent)??
+        };
+
+        let answer = Answer {
+            counts,
+            external_ip: ip,
+            interval_secs: settings.announce_interval_secs,
+            min_interval_secs: settings.min_interval_secs,
+            warning,
+        };
+        reply::put_answer(&mut scratch.body, &answer, &scratch.peers);
+        Ok(warning)
+    }
+
+    /// What happens while the swarm is locked. All refusals come before the first change.
+    fn visit(
+        &self,
+        torrent: &mut Torrent,
+        grant: Grant,
+        visitor: &Visitor,
+        left: u64,
+        settings: &Settings,
+        scratch: &mut Scratch,
+    ) -> Result<(Counts, Option<Warning>), Refusal> {
+        let lane = torrent.id.map(|id| (id, self.outbox.lane(id)));
+        if grant.torrent.is_some() && grant.torrent != torrent.id {
+            return Err(Refusal::WrongTorrent);
+        }
+        if torrent.status == TorrentStatus::Closed {
+            return Err(Refusal::TorrentClosed);
+        }
+        if lane.is_some_and(|(_, lane)| lane.is_full()) {
+            return Err(Refusal::Busy);
+        }
+        let rules = Rules {
+            min_interval_secs: settings.min_interval_secs,
+            max_clients: settings.max_peers_per_torrent_per_user,
+        };
+        let visit = torrent.announce(visitor, rules, &mut scratch.rng);
+        if let Some((id, lane)) = lane {
+            lane.push(Record {
+                session: SessionKey {
+                    user: visitor.user,
+                    torrent: id,
+                    peer_id: visitor.peer_id,
+                },
+                counters: visitor.counters,
+                settled: visit.settled,
+                left,
+                role: visitor.role,
+                event: visitor.event,
+                at: visitor.now,
+                endpoint: visitor.endpoint,
+            });
+        }
+        let is_pending = torrent.status == TorrentStatus::Pending;
+        let warning = visit
+            .warning
+            .or(is_pending.then_some(Warning::PendingTorrent));
+        if warning.is_none() {
+            torrent.sample(&visit, visitor.role, &mut scratch.peers, &mut scratch.rng);
+        }
+        Ok((torrent.counts(), warning))
+    }
+
+    /// Answers a scrape into `scratch.body`: the counts of those torrents that are there.
+    pub fn scrape(
+        &self,
+        key: Option<&[u8]>,
+        query: &[u8],
+        now: UnixTime,
+        scratch: &mut Scratch,
+    ) -> Outcome {
+        scratch.body.clear();
+        match self.scraped(key, query, now) {
+            Ok(files) => {
+                let files = files.iter().map(|(hash, counts)| (hash, *counts));
+                reply::put_scrape(&mut scratch.body, files);
+                Outcome::Answered
+            }
+            Err(refusal) => refuse(scratch, refusal),
+        }
+    }
+
+    fn scraped(
+        &self,
+        key: Option<&[u8]>,
+        query: &[u8],
+        now: UnixTime,
+    ) -> Result<Vec<(InfoHash, Counts)>, Refusal> {
+        let key = key
+            .or_else(|| query::key(query))
+            .ok_or(Refusal::MissingKey)?;
+        self.roster.grant(key, now)?;
+        let mut hashes = query::scrape_hashes(query).collect::<Result<Vec<_>, _>>()?;
+        if hashes.is_empty() {
+            return Err(Refusal::FullScrape);
+        }
+        hashes.sort_unstable();
+        hashes.dedup();
+        let counts = |hash| Some((hash, self.swarms.counts(&hash)?));
+        Ok(hashes.into_iter().filter_map(counts).collect())
+    }
+}
+
+/// Writes a refusal in place of whatever stands in the body.
+pub(crate) fn refuse(scratch: &mut Scratch, refusal: Refusal) -> Outcome {
+    scratch.body.clear();
+    reply::put_refusal(&mut scratch.body, refusal);
+    Outcome::Refused(refusal)
+}
+
+fn role_of(announce: &Announce<'_>) -> Role {
+    match (announce.left, announce.event) {
+        (0, _) => Role::Seeder,
+        (_, Event::Paused) => Role::Partial,
+        _ => Role::Leecher,
+    }
+}
+
+fn format_of(announce: &Announce<'_>) -> PeerFormat {
+    if announce.compact {
+        PeerFormat::Compact
+    } else {
+        PeerFormat::Dictionaries {
+            peer_ids: !announce.no_peer_id,
+        }
+    }
+}
+
+fn room_for(announce: &Announce<'_>, settings: &Settings) -> usize {
+    if announce.event == Event::Stopped {
+        return 0;
+    }
+    let wanted = announce.numwant.unwrap_or(settings.numwant_default);
+    wanted.min(settings.numwant_max) as usize
+}

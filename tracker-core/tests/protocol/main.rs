@@ -1,0 +1,8 @@
+//! The tracker as a client meets it: bytes go in at a socket, bytes come out.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod announce;
+mod bad_input;
+mod http;
+mod support;
