@@ -136,6 +136,8 @@ pub(crate) struct Api {
 pub(crate) struct Metrics {
     /// ADDRESS:PORT. Loopback, because it asks nobody for a password.
     pub(crate) listen: SocketAddr,
+    /// The same for `purser api` as a process of its own, so that it can run beside `purser tracker` with one config.
+    pub(crate) listen_api: SocketAddr,
 }
 
 /// `[log]`
@@ -251,6 +253,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             listen: loopback(9600),
+            listen_api: loopback(9601),
         }
     }
 }

@@ -36,9 +36,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
     let config = || options.load();
     let json = options.json;
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => commands::serve::run(config()?, Mode::All, json)?,
-        Command::Tracker => commands::serve::run(config()?, Mode::Tracker, json)?,
-        Command::Api => commands::serve::run(config()?, Mode::Api, json)?,
+        Command::Serve => commands::serve::run(&options, Mode::All)?,
+        Command::Tracker => commands::serve::run(&options, Mode::Tracker)?,
+        Command::Api => commands::serve::run(&options, Mode::Api)?,
         Command::Migrate => commands::migrate::run(&config()?, json)?,
         Command::SetupAdmin(args) => commands::setup_admin::run(&config()?, &args, json)?,
         Command::CreateInvite(args) => commands::create_invite::run(&config()?, &args, json)?,

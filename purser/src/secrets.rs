@@ -74,12 +74,22 @@ pub(crate) fn token_key(config: &Config) -> Result<[u8; 32]> {
         return parse_key(config.token_key.expose()).context("token_key");
     }
     let path = prepare_data_dir(config)?.join("token.key");
-    match fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make_key_file(&path)?,
+    read_or_make(&path)
+}
+
+/// What this data directory's batches are marked with in the database: its own name, however many trackers share one.
+pub(crate) fn journal_name(config: &Config) -> Result<String> {
+    let path = prepare_data_dir(config)?.join("journal.id");
+    Ok(hex::encode(&read_or_make(&path)?[..8]))
+}
+
+fn read_or_make(path: &Path) -> Result<[u8; 32]> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_key_file(path)?,
         _ => {}
     }
     let text =
-        fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
+        fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
     parse_key(text.trim_end()).with_context(|| format!("{}: damaged key file", path.display()))
 }
 

@@ -241,14 +241,17 @@ fn hex_digit(digit: u8) -> Option<u8> {
 }
 
 fn parse_counter(value: &[u8], name: &'static str) -> Result<u64, BadQuery> {
-    if let [b'-', digits @ ..] = value {
-        parse_counter(digits, name)?;
-        return Err(BadQuery::Negative(name));
-    }
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+    let (is_negative, digits) = match value {
+        [b'-', digits @ ..] => (true, digits),
+        _ => (false, value),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(BadQuery::NotANumber(name));
     }
-    value
+    if is_negative {
+        return Err(BadQuery::Negative(name));
+    }
+    digits
         .iter()
         .try_fold(0i64, |sum, digit| {
             sum.checked_mul(10)?.checked_add(i64::from(digit - b'0'))

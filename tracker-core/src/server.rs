@@ -35,20 +35,16 @@ pub struct HttpOptions {
     pub patience: Patience,
 }
 
-/// The workers, running.
+/// Bound, so that clients can connect, and not answering yet.
 #[derive(Debug)]
-pub struct HttpServer {
-    addresses: Vec<SocketAddr>,
-    stop: watch::Sender<bool>,
-    workers: Vec<JoinHandle<()>>,
+pub struct HttpListener {
+    sockets: Sockets,
+    limits: worker::Limits,
 }
 
-impl HttpServer {
-    /// Binds every address for every worker, then starts them all, or none.
-    pub fn start(tracker: &Arc<Tracker>, options: &HttpOptions) -> Result<Self, ListenError> {
-        let sockets = Sockets::bind(&options.listen, options.workers)?;
-        let addresses = sockets.addresses.clone();
-        let (stop, stopped) = watch::channel(false);
+impl HttpListener {
+    /// Binds every address for every worker, or nothing.
+    pub fn bind(options: &HttpOptions) -> Result<Self, ListenError> {
         let limits = worker::Limits {
             connections: match options.max_connections {
                 0 => usize::MAX,
@@ -56,30 +52,42 @@ impl HttpServer {
             },
             patience: options.patience,
         };
-        let workers = sockets
-            .by_worker
-            .into_iter()
-            .enumerate()
-            .map(|(number, listeners)| {
-                let (tracker, mut stopped) = (Arc::clone(tracker), stopped.clone());
-                std::thread::Builder::new()
-                    .name(format!("announce-{number}"))
-                    .spawn(move || worker::run(tracker, listeners, limits, &mut stopped))
-            })
-            .collect::<io::Result<_>>()
-            .map_err(ListenError::Thread)?;
-        Ok(Self {
-            addresses,
-            stop,
-            workers,
-        })
+        let sockets = Sockets::bind(&options.listen, options.workers)?;
+        Ok(Self { sockets, limits })
     }
 
     /// Where it listens, with the ports that the kernel chose.
     pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+        &self.sockets.addresses
     }
 
+    /// Starts the workers.
+    pub fn serve(self, tracker: &Arc<Tracker>) -> Result<HttpServer, ListenError> {
+        let (stop, stopped) = watch::channel(false);
+        let limits = self.limits;
+        let start = |(number, listeners)| {
+            let (tracker, mut stopped) = (Arc::clone(tracker), stopped.clone());
+            std::thread::Builder::new()
+                .name(format!("announce-{number}"))
+                .spawn(move || worker::run(tracker, listeners, limits, &mut stopped))
+        };
+        let by_worker = self.sockets.by_worker.into_iter().enumerate();
+        let workers: io::Result<_> = by_worker.map(start).collect();
+        Ok(HttpServer {
+            stop,
+            workers: workers.map_err(ListenError::Thread)?,
+        })
+    }
+}
+
+/// The workers, running.
+#[derive(Debug)]
+pub struct HttpServer {
+    stop: watch::Sender<bool>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl HttpServer {
     /// Takes no new connections, finishes the open replies, and returns when all is quiet: seconds, at most. Blocks.
     pub fn stop(self) {
         // Fails only when every worker has gone already.

@@ -106,9 +106,12 @@ impl Swarms {
             self.forget(before, torrent.id);
         }
         self.with_any(&hashes.first, |swarm| {
+            // A swarm counts its own snatches: the row read here may be ahead of what the ledger has told it, or behind.
+            if swarm.id != Some(torrent.id) {
+                swarm.completed = torrent.completed;
+            }
             swarm.id = Some(torrent.id);
             swarm.status = torrent.status;
-            swarm.completed = torrent.completed;
         });
         if let Some(v2) = hashes.v2 {
             let replaced = self.entries.insert(v2, Entry::Alias(hashes.first));

@@ -1,11 +1,11 @@
 //! A batch adds exactly what the announces in it earned.
 
-use store::{Applied, Batch, Observation, SessionGrowth};
-use tracker_core::accounting::{Baseline, Counters};
-use tracker_core::ids::{TorrentId, UnixTime, UserId};
-use tracker_core::record::{Role, SessionKey};
+use store::{Applied, Observation, SessionGrowth};
+use tracker_core::accounting::Baseline;
+use tracker_core::ids::UnixTime;
+use tracker_core::record::Role;
 
-use crate::harness::{Database, NOW, batch, change, counters, key, known, mark, unresolved};
+use crate::harness::{Database, NOW, batch, change, counters, key, known, unresolved};
 
 on_both_databases!(
     growth_is_added_to_the_session_its_user_and_its_torrent,

@@ -39,6 +39,7 @@ fn announce_reads_every_parameter() {
 #[test]
 fn bad_value_has_a_named_reason() {
     let twenty_one = "a".repeat(21);
+    let minuses = "-".repeat(1 << 20);
     let table = [
         (
             "info_hash",
@@ -73,6 +74,7 @@ fn bad_value_has_a_named_reason() {
         ("downloaded", "1e3", BadQuery::NotANumber("downloaded")),
         ("downloaded", "", BadQuery::NotANumber("downloaded")),
         ("downloaded", "-", BadQuery::NotANumber("downloaded")),
+        ("downloaded", &minuses, BadQuery::NotANumber("downloaded")),
         ("left", "18446744073709551616", BadQuery::TooLarge("left")),
     ];
     for (name, value, expected) in table {

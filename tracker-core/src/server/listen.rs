@@ -22,6 +22,7 @@ pub enum ListenError {
     Thread(io::Error),
 }
 
+#[derive(Debug)]
 pub(crate) struct Sockets {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) by_worker: Vec<Vec<TcpListener>>,

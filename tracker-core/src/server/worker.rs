@@ -38,7 +38,7 @@ const DRAIN_STEP: Duration = Duration::from_millis(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What one worker bears.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) connections: usize,
     pub(crate) patience: Patience,

@@ -9,7 +9,7 @@ use tracker_core::ids::{InfoHash, TokenId, TorrentId, UnixTime, UserId};
 use tracker_core::key::{Token, TokenKey};
 use tracker_core::record::Record;
 use tracker_core::registry::{Member, MemberStatus, RegisteredTorrent, TorrentStatus};
-use tracker_core::server::{HttpOptions, HttpServer, Patience};
+use tracker_core::server::{HttpListener, HttpOptions, HttpServer, Patience};
 use tracker_core::settings::Settings;
 use tracker_core::tracker::Tracker;
 
@@ -70,8 +70,9 @@ impl Site {
             max_connections,
             patience,
         };
-        let server = HttpServer::start(&tracker, &options).unwrap();
-        let port = server.addresses()[0].port();
+        let listener = HttpListener::bind(&options).unwrap();
+        let port = listener.addresses()[0].port();
+        let server = listener.serve(&tracker).unwrap();
         Self {
             tracker,
             server: Some(server),

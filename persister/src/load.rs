@@ -1,0 +1,133 @@
+//! At the start: everything a tracker knows, page by page out of the database.
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use store::{ChangeId, PAGE_MAX, Result, Store};
+use tracker_core::ids::UnixTime;
+use tracker_core::tracker::Tracker;
+
+/// What is being loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Members and their passkeys.
+    Members,
+    /// Torrents and their states.
+    Torrents,
+    /// The sessions that were in a swarm when the tracker stopped.
+    Sessions,
+}
+
+/// How far it is: for a progress bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// At what.
+    pub stage: Stage,
+    /// Rows loaded.
+    pub done: u64,
+    /// Rows there were when this stage began.
+    pub total: u64,
+}
+
+/// Fills an empty tracker. Returns the change from which on [`follow`](crate::follow) must read: it is asked for first,
+/// so that what changes meanwhile is read twice rather than never.
+pub async fn load(
+    store: &Store,
+    tracker: &Tracker,
+    now: UnixTime,
+    report: &mut (dyn FnMut(Progress) + Send),
+) -> Result<ChangeId> {
+    let mark = store.latest_change().await?;
+    load_members(store, tracker, now, report).await?;
+    load_torrents(store, tracker, report).await?;
+    load_sessions(store, tracker, now, report).await?;
+    Ok(mark)
+}
+
+async fn load_members(
+    store: &Store,
+    tracker: &Tracker,
+    now: UnixTime,
+    report: &mut (dyn FnMut(Progress) + Send),
+) -> Result<()> {
+    let mut progress = Progress {
+        stage: Stage::Members,
+        done: 0,
+        total: store.count_members().await?,
+    };
+    let mut after = None;
+    loop {
+        report(progress);
+        let page = store.members(after, PAGE_MAX).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        progress.done += page.len() as u64;
+        page.into_iter()
+            .for_each(|member| tracker.roster.put_member(member));
+    }
+    let mut after = None;
+    loop {
+        let page = store.revoked_tokens(now, after, PAGE_MAX).await?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        after = Some(last.id);
+        page.into_iter()
+            .for_each(|token| tracker.roster.revoke(token));
+    }
+}
+
+async fn load_torrents(
+    store: &Store,
+    tracker: &Tracker,
+    report: &mut (dyn FnMut(Progress) + Send),
+) -> Result<()> {
+    let mut progress = Progress {
+        stage: Stage::Torrents,
+        done: 0,
+        total: store.count_torrents().await?,
+    };
+    let mut after = None;
+    loop {
+        report(progress);
+        let page = store.torrents(after, PAGE_MAX).await?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        after = Some(last.id);
+        progress.done += page.len() as u64;
+        page.iter()
+            .for_each(|torrent| tracker.swarms.put_torrent(torrent));
+    }
+}
+
+async fn load_sessions(
+    store: &Store,
+    tracker: &Tracker,
+    now: UnixTime,
+    report: &mut (dyn FnMut(Progress) + Send),
+) -> Result<()> {
+    let timeout = tracker.settings.load().peer_timeout_secs();
+    let since = UnixTime(now.0.saturating_sub(timeout));
+    let mut progress = Progress {
+        stage: Stage::Sessions,
+        done: 0,
+        total: store.count_active_sessions(since).await?,
+    };
+    // Swarms are kept in random order; which one is of no consequence.
+    let mut rng = SmallRng::from_rng(&mut rand::rng());
+    let mut after = None;
+    loop {
+        report(progress);
+        let page = store
+            .active_sessions(since, after.as_ref(), PAGE_MAX)
+            .await?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        after = Some(last.key);
+        progress.done += page.len() as u64;
+        for session in &page {
+            tracker.swarms.restore(session, &mut rng);
+        }
+    }
+}

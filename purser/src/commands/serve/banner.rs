@@ -1,0 +1,85 @@
+//! What is shown once everything runs: where to go, and on the first start who one is.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::first_start::Newcomer;
+use crate::commands::print as print_text;
+use crate::commands::print_json;
+
+/// Where this process can be reached.
+pub(super) struct Addresses {
+    /// What announce URLs begin with.
+    pub(super) announce: Option<String>,
+    pub(super) api: Option<SocketAddr>,
+    pub(super) metrics: Option<SocketAddr>,
+}
+
+pub(super) fn print(addresses: &Addresses, newcomer: Option<&Newcomer>, json: bool) -> Result<()> {
+    let api = |path: &str| {
+        addresses
+            .api
+            .map(|address| format!("http://{address}{path}"))
+    };
+    let announce = |key: &str| {
+        let base = addresses.announce.as_deref();
+        base.map(|base| format!("{base}/announce/{key}"))
+    };
+    let metrics = addresses
+        .metrics
+        .map(|address| format!("http://{address}/metrics"));
+    if json {
+        let first_start = newcomer.map(|newcomer| {
+            json!({
+                "username": newcomer.username,
+                "password": newcomer.password,
+                "announce_url": announce(&newcomer.token),
+            })
+        });
+        return print_json(&json!({
+            "announce": announce("{key}"),
+            "api": api("/api/"),
+            "docs": api("/swagger/"),
+            "dashboard": api("/admin/"),
+            "metrics": metrics,
+            "first_start": first_start,
+        }));
+    }
+
+    let mut text = format!("Purser {} is running.\n\n", env!("CARGO_PKG_VERSION"));
+    let lines = [
+        ("announce", announce("{key}")),
+        ("API", api("/api/")),
+        ("docs", api("/swagger/")),
+        ("dashboard", api("/admin/")),
+        ("metrics", metrics),
+    ];
+    for (name, address) in lines {
+        if let Some(address) = address {
+            writeln!(text, "  {name:<10} {address}")?;
+        }
+    }
+    if let Some(newcomer) = newcomer {
+        writeln!(
+            text,
+            "\nThis is the first start. Your administrator, shown this once:\n"
+        )?;
+        writeln!(text, "  {:<10} {}", "username", newcomer.username)?;
+        writeln!(text, "  {:<10} {}", "password", newcomer.password)?;
+        if let Some(url) = announce(&newcomer.token) {
+            writeln!(text, "  {:<10} {url}", "announce")?;
+        }
+        writeln!(
+            text,
+            "\nNext, in another terminal: `purser create-user --username NAME`"
+        )?;
+        writeln!(
+            text,
+            "prints a member's announce URL, `purser add-torrent FILE` registers a torrent."
+        )?;
+    }
+    print_text(&text)
+}

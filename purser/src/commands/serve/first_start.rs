@@ -1,0 +1,36 @@
+//! A database without members gets an administrator, so that there is somebody who can log in.
+
+use anyhow::{Context, Result};
+use store::Store;
+use tracker_core::key::TokenKey;
+
+use crate::commands::create_token::sign_new;
+use crate::commands::setup_admin::create_or_reset;
+use crate::secrets::{generate_password, hash_password};
+
+const NAME: &str = "admin";
+
+/// Shown once, in the banner.
+pub(super) struct Newcomer {
+    pub(super) username: &'static str,
+    pub(super) password: String,
+    pub(super) token: String,
+}
+
+pub(super) async fn create_admin(store: &Store, key: &TokenKey) -> Result<Option<Newcomer>> {
+    if store.count_members().await? > 0 {
+        return Ok(None);
+    }
+    let password = generate_password(&mut rand::rng());
+    let to_hash = password.clone();
+    let hash = tokio::task::spawn_blocking(move || hash_password(&to_hash))
+        .await
+        .context("hashing a password panicked")??;
+    let (id, _) = create_or_reset(store, NAME, hash).await?;
+    let (_, token) = sign_new(store, key, id, "default", None, None).await?;
+    Ok(Some(Newcomer {
+        username: NAME,
+        password,
+        token,
+    }))
+}

@@ -1,0 +1,159 @@
+//! The metrics listener: `/metrics` for Prometheus, `/livez` and `/readyz` for whoever restarts and routes.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracker_core::record::Role;
+use tracker_core::tracker::Tracker;
+
+use super::serve_http;
+
+/// From the cost of one announce on an idle machine to what a client would notice.
+const ANNOUNCE_BUCKETS: [f64; 10] = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3, 1e-2, 1e-1];
+
+/// From a batch of one to a database in trouble.
+const FLUSH_BUCKETS: [f64; 9] = [1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0, 30.0];
+
+/// Histograms keep what they were given until somebody sorts it into buckets.
+const UPKEEP_PERIOD: Duration = Duration::from_secs(5);
+
+#[derive(Clone)]
+pub(super) struct Observer {
+    metrics: PrometheusHandle,
+    is_ready: Arc<AtomicBool>,
+    tracker: Arc<OnceLock<Arc<Tracker>>>,
+}
+
+impl Observer {
+    /// Before any part asks for a metric.
+    pub(super) fn install() -> Result<Self> {
+        let announce = Matcher::Full("purser_announce_seconds".to_owned());
+        let flush = Matcher::Full("purser_flush_seconds".to_owned());
+        let metrics = PrometheusBuilder::new()
+            .set_buckets_for_metric(announce, &ANNOUNCE_BUCKETS)
+            .and_then(|builder| builder.set_buckets_for_metric(flush, &FLUSH_BUCKETS))
+            .and_then(PrometheusBuilder::install_recorder)
+            .context("metrics can be installed once")?;
+        describe();
+        Ok(Self {
+            metrics,
+            is_ready: Arc::default(),
+            tracker: Arc::default(),
+        })
+    }
+
+    /// Not ready while it loads and while it stops. A database that is away doesn't count: announces go on without.
+    pub(super) fn set_ready(&self, is_ready: bool) {
+        self.is_ready.store(is_ready, Relaxed);
+    }
+
+    /// Whose peers and torrents are counted.
+    pub(super) fn watch(&self, tracker: Arc<Tracker>) {
+        self.tracker.get_or_init(|| tracker);
+    }
+
+    pub(super) fn serve(
+        &self,
+        listener: TcpListener,
+        stopped: watch::Receiver<bool>,
+    ) -> JoinHandle<std::io::Result<()>> {
+        let metrics = self.metrics.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(UPKEEP_PERIOD).await;
+                metrics.run_upkeep();
+            }
+        });
+        let router = Router::new()
+            .route("/metrics", get(render))
+            .route("/livez", get(async || "ok\n"))
+            .route("/readyz", get(ready))
+            .with_state(self.clone());
+        tokio::spawn(serve_http(listener, router, stopped))
+    }
+}
+
+async fn render(State(observer): State<Observer>) -> impl IntoResponse {
+    if let Some(tracker) = observer.tracker.get() {
+        let roles = [
+            (Role::Leecher, "leecher"),
+            (Role::Seeder, "seeder"),
+            (Role::Partial, "partial"),
+        ];
+        for (role, name) in roles {
+            metrics::gauge!("purser_peers", "role" => name).set(tracker.swarms.peers(role) as f64);
+        }
+        metrics::gauge!("purser_torrents").set(tracker.swarms.torrents() as f64);
+        metrics::gauge!("purser_members").set(tracker.roster.len() as f64);
+    }
+    let text = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, text)], observer.metrics.render())
+}
+
+async fn ready(State(observer): State<Observer>) -> (StatusCode, &'static str) {
+    match observer.is_ready.load(Relaxed) {
+        true => (StatusCode::OK, "ready\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "loading or stopping\n"),
+    }
+}
+
+fn describe() {
+    use metrics::{describe_counter, describe_gauge, describe_histogram};
+    describe_counter!(
+        "purser_announces_total",
+        "Announces, by protocol, event and outcome"
+    );
+    describe_counter!("purser_scrapes_total", "Scrapes, by protocol and outcome");
+    describe_counter!("purser_refusals_total", "Refusals and warnings, by reason");
+    describe_histogram!(
+        "purser_announce_seconds",
+        "From a request read to its reply written, without the kernel's part"
+    );
+    describe_gauge!("purser_peers", "Peers in all swarms, by role");
+    describe_gauge!("purser_torrents", "Registered torrents");
+    describe_gauge!(
+        "purser_members",
+        "Members that may announce, and those that no longer may"
+    );
+    describe_gauge!("purser_connections", "Open announce connections");
+    describe_counter!(
+        "purser_connections_turned_away_total",
+        "Connections closed at once: tracker.max_connections"
+    );
+    describe_counter!(
+        "purser_connections_timed_out_total",
+        "Connections closed because they stood still"
+    );
+    describe_counter!(
+        "purser_persisted_records_total",
+        "Announces whose records are in the database"
+    );
+    describe_histogram!("purser_flush_seconds", "Time to apply a batch");
+    describe_counter!(
+        "purser_flush_failures_total",
+        "Batches that had to be tried again"
+    );
+    describe_gauge!(
+        "purser_persist_lag_seconds",
+        "Age of the oldest announce that isn't in the database"
+    );
+    describe_counter!(
+        "purser_credit_bytes_total",
+        "Bytes counted for members, by direction"
+    );
+    describe_counter!(
+        "purser_orphan_sessions_total",
+        "Session changes left out as their member or torrent is gone"
+    );
+}
