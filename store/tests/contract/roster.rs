@@ -1,4 +1,4 @@
-//! What a tracker loads: whole, in order, a page at a time.
+//! What a tracker loads: whole, in order, a page at a time. Each test asks for one page more than there are.
 
 use store::{NewToken, SessionGrowth};
 use tracker_core::ids::{InfoHash, TokenId, UnixTime};
@@ -25,16 +25,13 @@ async fn members_come_in_pages(db: Database) {
     }
 
     let mut loaded = Vec::new();
-    loop {
+    for _ in 0..4 {
         let page = db
             .store
             .members(loaded.last().map(|&(id, _)| id), 2)
             .await
             .unwrap();
         assert!(page.len() <= 2);
-        if page.is_empty() {
-            break;
-        }
         loaded.extend(page.into_iter().map(|member| (member.id, member.passkey)));
     }
 
@@ -49,15 +46,12 @@ async fn torrents_come_in_pages(db: Database) {
     }
 
     let mut loaded = Vec::new();
-    loop {
+    for _ in 0..3 {
         let page = db
             .store
             .torrents(loaded.last().map(|&(id, _)| id), 3)
             .await
             .unwrap();
-        if page.is_empty() {
-            break;
-        }
         loaded.extend(
             page.into_iter()
                 .map(|torrent| (torrent.id, torrent.info_hash)),
@@ -122,15 +116,12 @@ async fn sessions_come_in_pages(db: Database) {
     db.store.apply(&batch(sessions)).await.unwrap();
 
     let mut loaded = Vec::new();
-    loop {
+    for _ in 0..7 {
         let page = db
             .store
             .active_sessions(NOW, loaded.last(), 3)
             .await
             .unwrap();
-        if page.is_empty() {
-            break;
-        }
         loaded.extend(page.into_iter().map(|session| session.key));
     }
 
