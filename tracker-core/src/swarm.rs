@@ -1,4 +1,4 @@
-//! Who is downloading and seeding what: one [`Torrent`](torrent::Torrent) per info hash, in a sharded map.
+//! Who is downloading and seeding what: one swarm per info hash, in a sharded map.
 //!
 //! An announce takes the lock of one shard, and under it also writes its record to the outbox, so that a session's
 //! records leave in the order in which they happened. Whoever walks over all swarms takes one of them at a time.

@@ -1,0 +1,252 @@
+//! A site in a folder of its own: its processes, its commands, and a client.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
+
+/// For what must happen soon, on a machine that may be busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Which database a test runs on.
+#[derive(Clone, Copy)]
+pub(crate) enum Database {
+    Sqlite,
+    Postgres,
+}
+
+pub(crate) struct Site {
+    folder: TempDir,
+    database_url: String,
+    /// Dropped at the end: server and name.
+    postgres: Option<(String, String)>,
+}
+
+impl Site {
+    pub(crate) fn new(database: Database) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (database_url, postgres) = match database {
+            Database::Sqlite => ("sqlite:data/purser.db".to_owned(), None),
+            Database::Postgres => {
+                let server = std::env::var("PURSER_TEST_POSTGRES").unwrap();
+                let name = format!("purser_serving_{:016x}", rand::random::<u64>());
+                on_server(&server, format!("create database {name}"));
+                let (base, _) = server.rsplit_once('/').unwrap();
+                (format!("{base}/{name}"), Some((server, name)))
+            }
+        };
+        Self {
+            folder,
+            database_url,
+            postgres,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    /// `purser …` with free ports, and this site's database.
+    pub(crate) fn program(&self, args: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_purser"));
+        command
+            .current_dir(self.path())
+            .env_clear()
+            .env("DATABASE_URL", &self.database_url)
+            .env("PURSER__TRACKER__HTTP", "[::]:0")
+            .env("PURSER__API__LISTEN", "127.0.0.1:0")
+            .env("PURSER__METRICS__LISTEN", "127.0.0.1:0")
+            .env("PURSER__METRICS__LISTEN_API", "127.0.0.1:0")
+            .env("PURSER__PERSISTER__FLUSH_INTERVAL_MS", "50")
+            .args(args.split_whitespace())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts a serving command and waits until it says where it listens.
+    pub(crate) fn start(&self, args: &str) -> Server {
+        let mut child = self.program(&format!("--json {args}")).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let mut documents = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>();
+        let banner = match documents.next() {
+            Some(Ok(banner)) => banner,
+            other => panic!("no banner: {other:?}: {:?}", child.wait_with_output()),
+        };
+        Server { child, banner }
+    }
+
+    /// What a command that must go well prints.
+    pub(crate) fn run(&self, args: &str) -> String {
+        let output = self.program(args).output().unwrap();
+        assert!(output.status.success(), "{args}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// The one line of a command that must fail with status 1.
+    pub(crate) fn run_badly(&self, args: &str, env: &[(&str, &str)]) -> String {
+        let output = self
+            .program(args)
+            .envs(env.iter().copied())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args}: {output:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        stderr.trim_end().to_owned()
+    }
+
+    /// A member's key.
+    pub(crate) fn create_user(&self, name: &str) -> String {
+        let url = self.run(&format!("create-user --username {name}"));
+        url.rsplit_once('/').unwrap().1.to_owned()
+    }
+
+    /// Registers a torrent that libtorrent made; returns its info hash, percent-encoded.
+    pub(crate) fn add_torrent(&self) -> String {
+        let fixtures =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tracker-core/tests/fixtures");
+        let file = fixtures.join("hybrid-multi.torrent");
+        let hash = self.run(&format!("add-torrent {}", file.display()));
+        hash.as_bytes()
+            .chunks(2)
+            .map(|digits| format!("%{}", str::from_utf8(digits).unwrap()))
+            .collect()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some((server, name)) = &self.postgres {
+            on_server(server, format!("drop database {name} with (force)"));
+        }
+    }
+}
+
+fn on_server(server: &str, statement: String) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut connection = PgConnection::connect(server).await.unwrap();
+        let statement = sqlx::AssertSqlSafe(statement);
+        sqlx::raw_sql(statement)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    });
+}
+
+/// A running process; killed if a test fails before it has ended.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) banner: Value,
+}
+
+impl Server {
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
+        let mut stderr = String::new();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut stderr)
+            .unwrap();
+        (self.child.wait().unwrap(), stderr)
+    }
+
+    pub(crate) fn stop(self) {
+        self.signal(Signal::TERM);
+        let (status, stderr) = self.ended();
+        assert!(status.success(), "{status}: {stderr}");
+    }
+
+    /// GETs from one of the listeners named in the banner; status line and body.
+    pub(crate) fn get(&self, listener: &str, target: &str) -> (String, String) {
+        let url = self.banner[listener].as_str().unwrap();
+        let authority = url
+            .strip_prefix("http://")
+            .unwrap()
+            .split('/')
+            .next()
+            .unwrap();
+        let mut stream = TcpStream::connect(authority).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(
+            stream,
+            "GET {target} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).unwrap();
+        let reply = reply.escape_ascii().to_string();
+        let (head, body) = reply.split_once("\\r\\n\\r\\n").unwrap();
+        (
+            head.split("\\r\\n").next().unwrap().to_owned(),
+            body.to_owned(),
+        )
+    }
+
+    pub(crate) fn announce(&self, key: &str, hash: &str, port: u16, rest: &str) -> String {
+        let target = format!(
+            "/announce/{key}?info_hash={hash}&peer_id=-XX0001-{port:012}&port={port}&{rest}"
+        );
+        self.get("announce", &target).1
+    }
+
+    /// Announces until the tracker has heard of the member and the torrent.
+    pub(crate) fn announce_when_known(
+        &self,
+        key: &str,
+        hash: &str,
+        port: u16,
+        rest: &str,
+    ) -> String {
+        until(|| {
+            let reply = self.announce(key, hash, port, rest);
+            let is_known = !reply.contains("unknown key") && !reply.contains("unregistered");
+            is_known.then_some(reply)
+        })
+    }
+
+    pub(crate) fn scrape(&self, key: &str, hash: &str) -> String {
+        self.get("announce", &format!("/scrape/{key}?info_hash={hash}"))
+            .1
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "nothing came of it");
+        std::thread::yield_now();
+    }
+}
