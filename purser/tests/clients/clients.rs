@@ -1,0 +1,138 @@
+//! Torrent clients with one torrent, and the tracker as their only way to peers: no DHT, PEX or local discovery.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::programs::{Program, clean, free_port};
+use crate::site::Site;
+use crate::torrents::PYTHON;
+
+/// Arguments: the .torrent, the folder, where to listen. Runs until SIGINT; the session's end waits for the tracker.
+const LIBTORRENT: &str = "
+import signal, sys
+import libtorrent
+
+torrent, folder, listen = sys.argv[1:]
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+session = libtorrent.session({
+    'listen_interfaces': listen,
+    'enable_dht': False,
+    'enable_lsd': False,
+    'enable_upnp': False,
+    'enable_natpmp': False,
+    'ssrf_mitigation': False, # it would announce to loopback addresses at /announce only, without the key
+    'alert_mask': libtorrent.alert.category_t.all_categories,
+})
+session.add_torrent({'ti': libtorrent.torrent_info(torrent), 'save_path': folder})
+while signal.sigtimedwait([signal.SIGINT], 0.1) is None:
+    for alert in session.pop_alerts():
+        if isinstance(alert, (libtorrent.tracker_announce_alert, libtorrent.tracker_error_alert)):
+            print(alert.message(), flush=True)
+del session
+";
+
+/// A running client. If its torrent's file is in its folder, it seeds it; else it gets it, and seeds it then.
+pub(crate) struct Client {
+    program: Program,
+    /// Transmission's remote control.
+    rpc: Option<String>,
+}
+
+impl Client {
+    pub(crate) fn transmission(
+        site: &Site,
+        address: IpAddr,
+        torrent: &Path,
+        folder: &Path,
+    ) -> Self {
+        let (home, watched) = (site.folder("transmission"), site.folder("watched"));
+        fs::copy(torrent, watched.join("film.torrent")).unwrap();
+        let rpc_port = free_port();
+        let mut settings = json!({
+            "dht-enabled": false,
+            "pex-enabled": false,
+            "lpd-enabled": false,
+            "utp-enabled": false,
+            "port-forwarding-enabled": false,
+            "bind-address-ipv6": "::1",
+            "peer-port": free_port(),
+            "rpc-bind-address": "127.0.0.1",
+            "rpc-port": rpc_port,
+            "watch-dir-enabled": true,
+            "watch-dir": watched,
+            "download-dir": folder,
+        });
+        // Announces to an IPv6 tracker would leave from here, too.
+        if address.is_ipv4() {
+            settings["bind-address-ipv4"] = json!("127.0.0.1");
+        }
+        fs::write(home.join("settings.json"), settings.to_string()).unwrap();
+        let mut command = clean("transmission-daemon", &home);
+        command
+            .args(["--foreground", "--log-info", "--config-dir"])
+            .arg(&home);
+        let program = Program::start(command, home.join("log"), None);
+        Self {
+            program,
+            rpc: Some(format!("127.0.0.1:{rpc_port}")),
+        }
+    }
+
+    pub(crate) fn aria2(site: &Site, address: IpAddr, torrent: &Path, folder: &Path) -> Self {
+        let home = site.folder("aria2");
+        let mut command = clean("aria2c", &home);
+        command
+            .args([
+                "--no-conf",
+                "--no-netrc",
+                "--check-integrity",
+                "--seed-ratio=0",
+            ])
+            .args([
+                "--enable-dht=false",
+                "--enable-dht6=false",
+                "--bt-enable-lpd=false",
+            ])
+            .args([
+                "--enable-peer-exchange=false",
+                "--show-console-readout=false",
+            ])
+            .arg(format!("--listen-port={}", free_port()))
+            .arg(format!("--interface={address}"))
+            .arg(format!("--dir={}", folder.display()))
+            .arg(torrent);
+        let program = Program::start(command, home.join("log"), None);
+        Self { program, rpc: None }
+    }
+
+    /// Announces a hybrid twice, by its v1 and by its v2 hash.
+    pub(crate) fn libtorrent(site: &Site, address: IpAddr, torrent: &Path, folder: &Path) -> Self {
+        let home = site.folder("libtorrent");
+        let mut command = clean(PYTHON, &home);
+        command.args(["-c", LIBTORRENT]).arg(torrent).arg(folder);
+        command.arg(std::net::SocketAddr::new(address, free_port()).to_string());
+        let program = Program::start(command, home.join("log"), None);
+        Self { program, rpc: None }
+    }
+
+    /// Makes it say `stopped` to the tracker. Transmission 3.00 would end without a word, so its torrent is paused instead,
+    /// and it says so soon.
+    pub(crate) fn stop(&mut self) {
+        let Some(rpc) = &self.rpc else {
+            let status = self.program.end(Signal::INT);
+            assert!(status.code().is_some(), "{status}");
+            return;
+        };
+        let mut command = Command::new("transmission-remote");
+        let output = command
+            .args([rpc, "--torrent", "all", "--stop"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command:?}: {output:?}");
+    }
+}
