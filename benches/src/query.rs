@@ -21,7 +21,7 @@ pub struct Announce {
 }
 
 impl Announce {
-    /// qBittorrent 4 and 5, that is libtorrent 1.2 and 2.
+    /// qBittorrent, in the order of libtorrent's `http_tracker_connection.cpp`.
     pub fn qbittorrent(&self) -> String {
         let event = match self.event {
             Event::None => String::new(),

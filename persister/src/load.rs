@@ -106,8 +106,8 @@ async fn load_sessions(
     now: UnixTime,
     report: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<()> {
-    let timeout = tracker.settings.load().peer_timeout_secs();
-    let since = UnixTime(now.0.saturating_sub(timeout));
+    let settings = tracker.settings.load_full();
+    let since = UnixTime(now.0.saturating_sub(settings.peer_timeout_secs()));
     let mut progress = Progress {
         stage: Stage::Sessions,
         done: 0,
@@ -127,7 +127,8 @@ async fn load_sessions(
         after = Some(last.key);
         progress.done += page.len() as u64;
         for session in &page {
-            tracker.swarms.restore(session, &mut rng);
+            let max_clients = settings.max_peers_per_torrent_per_user;
+            tracker.swarms.restore(session, max_clients, &mut rng);
         }
     }
 }

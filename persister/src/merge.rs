@@ -107,7 +107,7 @@ fn grow(growth: &mut SessionGrowth, record: &Record) {
 fn follow_up(change: &mut SessionChange, record: &Record) {
     change.bytes_left = record.left;
     change.role = record.role;
-    change.active = record.event != Event::Stopped;
+    change.active = record.in_swarm;
     change.announced_at = record.at;
     match record.endpoint {
         Endpoint::V4(compact) => change.endpoint4 = Some(compact),
@@ -147,6 +147,7 @@ mod tests {
             settled: None,
             left: 0,
             role: Role::Seeder,
+            in_swarm: event != Event::Stopped,
             event,
             at: UnixTime(100 + uploaded as u32),
             endpoint: Endpoint::V4([1; 6]),

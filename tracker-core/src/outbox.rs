@@ -2,12 +2,12 @@
 //!
 //! A torrent always uses the same lane and pushes while its swarm is locked, so a session's records keep their order.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
 use crate::ids::TorrentId;
-use crate::record::Record;
+use crate::record::{Event, Record};
 
 /// Enough that two cores seldom want the same one; a power of two.
 const LANES: usize = 16;
@@ -26,21 +26,24 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 pub(crate) struct Lane {
     records: Mutex<Vec<Record>>,
-    is_full: AtomicBool,
+    length: AtomicUsize,
 }
 
 impl Lane {
-    /// Asked before an announce changes anything; so a full lane may get one record more from each worker.
-    pub(crate) fn is_full(&self) -> bool {
-        self.is_full.load(Relaxed)
+    /// Asked before an announce changes anything; so a full lane may get one record more from each worker. A session's
+    /// last word has no next one that would carry its counters: for it there is as much room again.
+    pub(crate) fn is_full(&self, event: Event) -> bool {
+        let limit = match event {
+            Event::Stopped | Event::Completed => 2 * LANE_LIMIT,
+            _ => LANE_LIMIT,
+        };
+        self.length.load(Relaxed) >= limit
     }
 
     pub(crate) fn push(&self, record: Record) {
         let mut records = self.records.lock();
         records.push(record);
-        if records.len() >= LANE_LIMIT {
-            self.is_full.store(true, Relaxed);
-        }
+        self.length.store(records.len(), Relaxed);
     }
 }
 
@@ -55,7 +58,7 @@ impl Outbox {
             {
                 let mut records = lane.records.lock();
                 std::mem::swap(&mut *records, buffer);
-                lane.is_full.store(false, Relaxed);
+                lane.length.store(0, Relaxed);
             }
             buffer.iter().for_each(&mut take);
             buffer.clear();

@@ -135,6 +135,8 @@ pub struct Record {
     pub left: u64,
     /// What it is to the swarm from now on.
     pub role: Role,
+    /// Whether it is in the swarm from now on: not after `stopped`, and not when its member has too many clients there.
+    pub in_swarm: bool,
     /// Why it announced.
     pub event: Event,
     /// When it was answered.

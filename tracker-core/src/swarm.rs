@@ -127,8 +127,9 @@ impl Swarms {
     }
 
     /// Brings back a session that the database knows; false when its torrent isn't there or it has announced already.
-    pub fn restore(&self, stored: &StoredSession, rng: &mut SmallRng) -> bool {
-        let restore = |torrent: &mut Torrent| torrent.restore(Peer::restored(stored), rng);
+    pub fn restore(&self, stored: &StoredSession, max_clients: usize, rng: &mut SmallRng) -> bool {
+        let restore =
+            |torrent: &mut Torrent| torrent.restore(Peer::restored(stored), max_clients, rng);
         self.with_id(stored.key.torrent, restore).unwrap_or(false)
     }
 

@@ -1,7 +1,6 @@
 //! The path of an announce: key, member, torrent, swarm, record, reply.
 //!
-//! One lock is taken, the swarm's; within it the record goes to its outbox lane. Nothing is awaited, and nothing is
-//! allocated but what a new peer needs.
+//! One lock is held for more than a look, the swarm's; within it the record goes to its outbox lane. Nothing is awaited.
 
 use std::net::IpAddr;
 
@@ -129,6 +128,7 @@ impl Tracker {
             role: role_of(announce),
             event: announce.event,
             endpoint: Endpoint::new(ip, announce.port),
+            hash_tag: announce.info_hash.0[19],
             now,
         };
         scratch.peers.begin(
@@ -177,7 +177,7 @@ impl Tracker {
         if torrent.status == TorrentStatus::Closed {
             return Err(Refusal::TorrentClosed);
         }
-        if lane.is_some_and(|(_, lane)| lane.is_full()) {
+        if lane.is_some_and(|(_, lane)| lane.is_full(visitor.event)) {
             return Err(Refusal::Busy);
         }
         let rules = Rules {
@@ -196,6 +196,7 @@ impl Tracker {
                 settled: visit.settled,
                 left,
                 role: visitor.role,
+                in_swarm: visit.is_in_swarm(),
                 event: visitor.event,
                 at: visitor.now,
                 endpoint: visitor.endpoint,

@@ -1,8 +1,8 @@
 //! Torrent clients with one torrent, and the tracker as their only way to peers: no DHT, PEX or local discovery.
 
 use std::fs;
-use std::net::IpAddr;
-use std::path::Path;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -36,22 +36,25 @@ while signal.sigtimedwait([signal.SIGINT], 0.1) is None:
 del session
 ";
 
-/// A running client. If its torrent's file is in its folder, it seeds it; else it gets it, and seeds it then.
+/// What a client starts with. If the torrent's file is in the folder, it seeds; else it gets it, and seeds then.
+pub(crate) struct Start<'site> {
+    pub(crate) site: &'site Site,
+    pub(crate) address: IpAddr,
+    pub(crate) torrent: PathBuf,
+    pub(crate) folder: PathBuf,
+}
+
+/// A running client.
 pub(crate) struct Client {
     program: Program,
     /// Transmission's remote control.
     rpc: Option<String>,
 }
 
-impl Client {
-    pub(crate) fn transmission(
-        site: &Site,
-        address: IpAddr,
-        torrent: &Path,
-        folder: &Path,
-    ) -> Self {
-        let (home, watched) = (site.folder("transmission"), site.folder("watched"));
-        fs::copy(torrent, watched.join("film.torrent")).unwrap();
+impl Start<'_> {
+    pub(crate) fn transmission(&self) -> Client {
+        let (home, watched) = (self.home("transmission"), self.home("watched"));
+        fs::copy(&self.torrent, watched.join("film.torrent")).unwrap();
         let rpc_port = free_port();
         let mut settings = json!({
             "dht-enabled": false,
@@ -65,10 +68,10 @@ impl Client {
             "rpc-port": rpc_port,
             "watch-dir-enabled": true,
             "watch-dir": watched,
-            "download-dir": folder,
+            "download-dir": self.folder,
         });
         // Announces to an IPv6 tracker would leave from here, too.
-        if address.is_ipv4() {
+        if self.address.is_ipv4() {
             settings["bind-address-ipv4"] = json!("127.0.0.1");
         }
         fs::write(home.join("settings.json"), settings.to_string()).unwrap();
@@ -77,14 +80,14 @@ impl Client {
             .args(["--foreground", "--log-info", "--config-dir"])
             .arg(&home);
         let program = Program::start(command, home.join("log"), None);
-        Self {
+        Client {
             program,
             rpc: Some(format!("127.0.0.1:{rpc_port}")),
         }
     }
 
-    pub(crate) fn aria2(site: &Site, address: IpAddr, torrent: &Path, folder: &Path) -> Self {
-        let home = site.folder("aria2");
+    pub(crate) fn aria2(&self) -> Client {
+        let home = self.home("aria2");
         let mut command = clean("aria2c", &home);
         command
             .args([
@@ -103,23 +106,33 @@ impl Client {
                 "--show-console-readout=false",
             ])
             .arg(format!("--listen-port={}", free_port()))
-            .arg(format!("--interface={address}"))
-            .arg(format!("--dir={}", folder.display()))
-            .arg(torrent);
+            .arg(format!("--interface={}", self.address))
+            .arg(format!("--dir={}", self.folder.display()))
+            .arg(&self.torrent);
         let program = Program::start(command, home.join("log"), None);
-        Self { program, rpc: None }
+        Client { program, rpc: None }
     }
 
-    /// Announces a hybrid twice, by its v1 and by its v2 hash.
-    pub(crate) fn libtorrent(site: &Site, address: IpAddr, torrent: &Path, folder: &Path) -> Self {
-        let home = site.folder("libtorrent");
+    pub(crate) fn libtorrent(&self) -> Client {
+        let home = self.home("libtorrent");
         let mut command = clean(PYTHON, &home);
-        command.args(["-c", LIBTORRENT]).arg(torrent).arg(folder);
-        command.arg(std::net::SocketAddr::new(address, free_port()).to_string());
+        command
+            .args(["-c", LIBTORRENT])
+            .arg(&self.torrent)
+            .arg(&self.folder);
+        command.arg(SocketAddr::new(self.address, free_port()).to_string());
         let program = Program::start(command, home.join("log"), None);
-        Self { program, rpc: None }
+        Client { program, rpc: None }
     }
 
+    /// A folder for a program that works on this one.
+    fn home(&self, program: &str) -> PathBuf {
+        let folder = self.folder.file_name().unwrap().to_str().unwrap();
+        self.site.folder(&format!("{folder}-{program}"))
+    }
+}
+
+impl Client {
     /// Makes it say `stopped` to the tracker. Transmission 3.00 would end without a word, so its torrent is paused instead,
     /// and it says so soon.
     pub(crate) fn stop(&mut self) {

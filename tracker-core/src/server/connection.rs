@@ -35,6 +35,8 @@ impl Default for Patience {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Nothing has come yet: a client that connects has something to say.
+    New,
     Idle,
     Receiving,
     Sending,
@@ -50,7 +52,7 @@ pub(crate) struct Activity {
 impl Activity {
     pub(crate) fn new() -> Self {
         Self {
-            phase: Cell::new(Phase::Idle),
+            phase: Cell::new(Phase::New),
             since: Cell::new(Instant::now()),
             draining: Cell::new(false),
         }
@@ -64,14 +66,14 @@ impl Activity {
     pub(crate) fn stands_still(&self, now: Instant, patience: &Patience) -> bool {
         let limit = match self.phase.get() {
             Phase::Idle => patience.idle,
-            Phase::Receiving => patience.request,
+            Phase::New | Phase::Receiving => patience.request,
             Phase::Sending => patience.reply,
         };
         now.duration_since(self.since.get()) > limit
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.phase.get() == Phase::Idle
+        matches!(self.phase.get(), Phase::New | Phase::Idle)
     }
 
     pub(crate) fn drain(&self) {
@@ -101,7 +103,9 @@ impl Watched {
 
     fn note<T>(&self, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match (write.is_pending(), self.activity.phase.get()) {
-            (true, Phase::Idle | Phase::Receiving) => self.activity.turn(Phase::Sending),
+            (true, Phase::New | Phase::Idle | Phase::Receiving) => {
+                self.activity.turn(Phase::Sending)
+            }
             (false, Phase::Sending) => self.activity.turn(Phase::Idle),
             _ => {}
         }
@@ -117,7 +121,7 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before && self.activity.phase.get() == Phase::Idle {
+        if buffer.filled().len() > before && self.activity.is_idle() {
             self.activity.turn(Phase::Receiving);
         }
         read

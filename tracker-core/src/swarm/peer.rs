@@ -1,5 +1,6 @@
 //! One session in a swarm, packed into a cache line.
 
+use super::torrent::Visitor;
 use crate::accounting::{Baseline, Counters};
 use crate::ids::{PeerId, UnixTime, UserId};
 use crate::record::{Endpoint, Role};
@@ -17,6 +18,8 @@ pub(crate) struct Peer {
     v4: [u8; 6],
     pub(crate) role: Role,
     suspect: bool,
+    /// By which hash of a hybrid it last announced over IPv4.
+    tag4: u8,
     /// Its baseline is the database's own. Until a batch has settled it, the counters are just the last reported.
     settled: bool,
 }
@@ -26,6 +29,7 @@ const _: () = assert!(size_of::<Peer>() == 64);
 #[derive(Debug)]
 struct V6 {
     endpoint: [u8; 18],
+    tag: u8,
     seen: UnixTime,
 }
 
@@ -41,6 +45,7 @@ impl Peer {
             v4: [0; 6],
             role,
             suspect: false,
+            tag4: 0,
             settled: false,
         }
     }
@@ -51,7 +56,7 @@ impl Peer {
         let endpoint4 = stored.endpoint4.map(Endpoint::V4);
         let endpoint6 = stored.endpoint6.map(Endpoint::V6);
         for endpoint in endpoint4.into_iter().chain(endpoint6) {
-            peer.seen_at(endpoint, stored.announced_at);
+            peer.seen_at(endpoint, 0, stored.announced_at);
         }
         peer.settle(stored.baseline);
         peer
@@ -61,25 +66,47 @@ impl Peer {
         self.user == user && self.peer_id == peer_id
     }
 
-    pub(crate) fn seen_at(&mut self, endpoint: Endpoint, at: UnixTime) {
+    pub(crate) fn seen_at(&mut self, endpoint: Endpoint, tag: u8, at: UnixTime) {
         match endpoint {
-            Endpoint::V4(compact) => {
-                self.v4 = compact;
-                self.seen4 = at;
-            }
+            Endpoint::V4(compact) => (self.v4, self.tag4, self.seen4) = (compact, tag, at),
             Endpoint::V6(endpoint) => match &mut self.v6 {
-                Some(v6) => (v6.endpoint, v6.seen) = (endpoint, at),
-                None => self.v6 = Some(Box::new(V6 { endpoint, seen: at })),
+                Some(v6) => (v6.endpoint, v6.tag, v6.seen) = (endpoint, tag, at),
+                None => {
+                    self.v6 = Some(Box::new(V6 {
+                        endpoint,
+                        tag,
+                        seen: at,
+                    }))
+                }
             },
         }
     }
 
-    /// Its last announce over the family of `endpoint`.
-    pub(crate) fn last_seen_over(&self, endpoint: Endpoint) -> Option<UnixTime> {
+    /// Its address changes, and the time of its last answered announce doesn't.
+    pub(crate) fn move_to(&mut self, endpoint: Endpoint) {
         match endpoint {
-            Endpoint::V4(_) => self.v4().map(|_| self.seen4),
-            Endpoint::V6(_) => self.v6.as_ref().map(|v6| v6.seen),
+            Endpoint::V4(compact) => self.v4 = compact,
+            Endpoint::V6(endpoint) => {
+                if let Some(v6) = &mut self.v6 {
+                    v6.endpoint = endpoint;
+                }
+            }
         }
+    }
+
+    /// Whether it comes sooner than `min_interval_secs` after the last time. An IPv4 and an IPv6 copy of an announce
+    /// (BEP 7), and one for each hash of a hybrid (BEP 52), are no repetitions of each other. A clock that was set back
+    /// makes nobody early.
+    pub(crate) fn is_early(&self, visitor: &Visitor, min_interval_secs: u32) -> bool {
+        let last = match visitor.endpoint {
+            Endpoint::V4(_) => self.v4().map(|_| (self.seen4, self.tag4)),
+            Endpoint::V6(_) => self.v6.as_ref().map(|v6| (v6.seen, v6.tag)),
+        };
+        last.is_some_and(|(seen, tag)| {
+            tag == visitor.hash_tag
+                && seen <= visitor.now
+                && visitor.now.secs_since(seen) < min_interval_secs
+        })
     }
 
     /// Its last announce.

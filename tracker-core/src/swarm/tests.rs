@@ -25,6 +25,7 @@ fn join(swarms: &Swarms, hash: &InfoHash, user: u32, role: Role) {
         role,
         event: Event::Started,
         endpoint: Endpoint::V4([127, 0, 0, 1, 1, user as u8]),
+        hash_tag: hash.0[19],
         now: UnixTime(100),
     };
     let rules = Rules {

@@ -27,6 +27,8 @@ pub(crate) struct Visitor {
     pub(crate) role: Role,
     pub(crate) event: Event,
     pub(crate) endpoint: Endpoint,
+    /// Tells a hybrid's two hashes apart.
+    pub(crate) hash_tag: u8,
     pub(crate) now: UnixTime,
 }
 
@@ -44,6 +46,13 @@ pub(crate) struct Visit {
     pub(crate) settled: Option<Settled>,
     pub(crate) warning: Option<Warning>,
     position: Option<usize>,
+}
+
+impl Visit {
+    /// Whether it is in the swarm now: not after `stopped`, and not when there was no room for it.
+    pub(crate) fn is_in_swarm(&self) -> bool {
+        self.position.is_some()
+    }
 }
 
 #[derive(Debug)]
@@ -120,7 +129,7 @@ impl Torrent {
             }
             let mut peer = Peer::newcomer(visitor.user, visitor.peer_id, visitor.role);
             peer.report(visitor.counters);
-            peer.seen_at(visitor.endpoint, visitor.now);
+            peer.seen_at(visitor.endpoint, visitor.hash_tag, visitor.now);
             let position = Some(self.insert(peer, rng));
             return Visit {
                 settled: None,
@@ -130,14 +139,15 @@ impl Torrent {
         };
 
         let peer = &mut self.peers[at];
-        let regular = matches!(visitor.event, Event::None | Event::Paused);
-        // Per address family: the IPv6 copy of an announce (BEP 7) isn't early.
-        let too_soon = regular
-            && peer
-                .last_seen_over(visitor.endpoint)
-                .is_some_and(|seen| visitor.now.secs_since(seen) < rules.min_interval_secs);
+        let is_regular = matches!(visitor.event, Event::None | Event::Paused);
+        let too_soon = is_regular && peer.is_early(visitor, rules.min_interval_secs);
         let settled = account(peer, visitor);
-        peer.seen_at(visitor.endpoint, visitor.now);
+        if too_soon {
+            // The time stays: a client that asks every ten minutes gets peers every twenty, and not never.
+            peer.move_to(visitor.endpoint);
+        } else {
+            peer.seen_at(visitor.endpoint, visitor.hash_tag, visitor.now);
+        }
         Visit {
             settled,
             warning: too_soon.then_some(Warning::TooSoon),
@@ -177,10 +187,11 @@ impl Torrent {
         list: &mut PeerList,
         rng: &mut SmallRng,
     ) {
-        if length == 0 || list.room() <= leave {
+        let wanted = list.room().saturating_sub(leave);
+        if length == 0 || wanted == 0 {
             return;
         }
-        let start = if length > list.room() {
+        let start = if length > wanted {
             rng.random_range(0..length)
         } else {
             0
@@ -195,13 +206,21 @@ impl Torrent {
         }
     }
 
-    /// Brings back a session that the database knows. A session that has announced since isn't touched.
-    pub(crate) fn restore(&mut self, peer: Peer, rng: &mut SmallRng) -> bool {
-        let is_new = self.find(peer.user, peer.peer_id).is_none();
-        if is_new {
-            self.insert(peer, rng);
+    /// Brings back a session that the database knows. One that has announced since isn't touched, and of more than
+    /// `max_clients` of a member's the latest stay, as they would have if they had announced in turn.
+    pub(crate) fn restore(&mut self, peer: Peer, max_clients: usize, rng: &mut SmallRng) -> bool {
+        if self.find(peer.user, peer.peer_id).is_some() {
+            return false;
         }
-        is_new
+        let own = self.clients_of(peer.user);
+        if own.clients >= max_clients {
+            match own.oldest.filter(|(seen, _)| *seen < peer.last_seen()) {
+                Some((_, at)) => self.remove(at),
+                None => return false,
+            }
+        }
+        self.insert(peer, rng);
+        true
     }
 
     /// The ledger has settled a session's baseline. Takes it over unless the session has reported more since then.
@@ -245,28 +264,42 @@ impl Torrent {
     /// A newcomer over the member's limit takes the place of a session that is likely its own past: the one at the
     /// same address and port, or, when it says `started`, the one silent for longest. Else there is no room.
     fn make_room(&mut self, visitor: &Visitor, max_clients: usize) -> bool {
-        let mut clients = 0;
-        let mut ghost = None;
-        let mut oldest: Option<(UnixTime, usize)> = None;
-        for &at in self.index.iter_hash(hash(visitor.user)) {
-            let peer = &self.peers[at as usize];
-            if peer.user != visitor.user {
-                continue;
-            }
-            clients += 1;
-            if peer.is_at(visitor.endpoint) {
-                ghost = Some(at as usize);
-            }
-            let candidate = (peer.last_seen(), at as usize);
-            oldest = Some(oldest.map_or(candidate, |oldest| oldest.min(candidate)));
-        }
-        let is_full = clients >= max_clients;
+        let own = self.clients_of(visitor.user);
+        let is_full = own.clients >= max_clients;
         let started = visitor.event == Event::Started;
-        let leaves = ghost.or(oldest.filter(|_| is_full && started).map(|(_, at)| at));
+        let oldest = own.oldest.filter(|_| is_full && started);
+        let leaves = self.ghost_of(visitor).or(oldest.map(|(_, at)| at));
         if let Some(at) = leaves {
             self.remove(at);
         }
         !is_full || leaves.is_some()
+    }
+
+    /// The member's session at the same address and port: it can't be there any more.
+    fn ghost_of(&self, visitor: &Visitor) -> Option<usize> {
+        let mut positions = self.index.iter_hash(hash(visitor.user));
+        let ghost = positions.find(|&&at| {
+            let peer = &self.peers[at as usize];
+            peer.user == visitor.user && peer.is_at(visitor.endpoint)
+        });
+        ghost.map(|&at| at as usize)
+    }
+
+    fn clients_of(&self, user: UserId) -> Clients {
+        let mut found = Clients::default();
+        for &at in self.index.iter_hash(hash(user)) {
+            let peer = &self.peers[at as usize];
+            if peer.user == user {
+                let candidate = (peer.last_seen(), at as usize);
+                found.clients += 1;
+                found.oldest = Some(
+                    found
+                        .oldest
+                        .map_or(candidate, |oldest| oldest.min(candidate)),
+                );
+            }
+        }
+        found
     }
 
     fn find(&self, user: UserId, peer_id: PeerId) -> Option<usize> {
@@ -364,6 +397,14 @@ impl Torrent {
             *at = to as u32;
         }
     }
+}
+
+/// A member's sessions in one swarm.
+#[derive(Default)]
+struct Clients {
+    clients: usize,
+    /// The one silent for longest, and where it stands.
+    oldest: Option<(UnixTime, usize)>,
 }
 
 /// Compares the counters with the baseline, if the baseline is settled.

@@ -20,6 +20,7 @@ fn visitor(user: u32, client: u8, role: Role) -> Visitor {
         role,
         event: Event::None,
         endpoint: v4(user, client),
+        hash_tag: 1,
         now: NOW,
     }
 }
@@ -142,6 +143,23 @@ fn leecher_gets_half_seeders_when_there_are_enough_of_both() {
     }
 }
 
+/// 40 seeders, 25 of them wanted at a time: as many as there are places in the reply, and yet each has its turn.
+#[test]
+fn leecher_meets_every_seeder_in_time() {
+    let mut swarm = Swarm::new();
+    for user in 0..40 {
+        swarm.announce(visitor(user, 1, Role::Seeder));
+    }
+    for user in 1000..1100 {
+        swarm.announce(visitor(user, 1, Role::Leecher));
+    }
+    let mut met = HashSet::new();
+    for _ in 0..50 {
+        met.extend(swarm.ask(visitor(1000, 1, Role::Leecher), 50));
+    }
+    assert_eq!(met.len(), 40 + 99);
+}
+
 #[test]
 fn nobody_meets_themselves_under_another_peer_id() {
     let mut swarm = Swarm::new();
@@ -231,6 +249,51 @@ fn early_announce_is_warned_and_still_counted() {
     });
     assert_eq!(event.warning, None, "events have no minimum interval");
     assert_eq!(swarm.announce(later(1800)).warning, None);
+    let other_hash = Visitor {
+        hash_tag: 2,
+        ..later(1801)
+    };
+    assert_eq!(
+        swarm.announce(other_hash).warning,
+        None,
+        "a hybrid's other hash"
+    );
+    assert_eq!(
+        swarm.announce(later(0)).warning,
+        None,
+        "the clock was set back"
+    );
+}
+
+#[test]
+fn client_with_a_short_timer_gets_peers_all_the_same() {
+    let mut swarm = Swarm::new();
+    let every_600_secs = (0..5).map(|turn| {
+        let now = UnixTime(NOW.0 + turn * 600);
+        swarm
+            .announce(Visitor {
+                now,
+                ..visitor(1, 1, Role::Leecher)
+            })
+            .warning
+    });
+    let early = Some(Warning::TooSoon);
+    assert_eq!(
+        every_600_secs.collect::<Vec<_>>(),
+        [None, early, None, early, None]
+    );
+}
+
+#[test]
+fn restored_sessions_of_a_member_are_the_latest_ones() {
+    let mut swarm = Swarm::new();
+    for (client, at) in [(1, 4), (2, 2), (3, 5), (4, 3), (5, 1)] {
+        let mut peer = Peer::newcomer(UserId(7), PeerId([client; 20]), Role::Leecher);
+        peer.seen_at(v4(7, client), 1, UnixTime(at));
+        swarm.torrent.restore(peer, 3, &mut swarm.rng);
+        swarm.check();
+    }
+    assert_eq!(swarm.users(), HashSet::from([(7, 1), (7, 3), (7, 4)]));
 }
 
 #[test]
@@ -370,7 +433,8 @@ proptest! {
         for (user, client, role, event, wait) in steps {
             now.0 += wait / 100;
             let role = [Role::Leecher, Role::Seeder, Role::Partial][role];
-            let event = [Event::None, Event::Started, Event::Stopped, Event::Completed][event];
+            // No regular ones: those that come early don't count as a sign of life.
+            let event = [Event::Completed, Event::Started, Event::Stopped, Event::Completed][event];
             swarm.announce(Visitor { now, event, ..visitor(user, client, role) });
             match event {
                 Event::Stopped => drop(model.remove(&(user, client))),
