@@ -72,7 +72,11 @@ impl Site {
         let mut rng = SmallRng::seed_from_u64(1);
         site.sessions.shuffle(&mut rng);
         for session in &site.sessions {
-            assert!(site.tracker.swarms.restore(&session.stored(), &mut rng));
+            assert!(
+                site.tracker
+                    .swarms
+                    .restore(&session.stored(), usize::MAX, &mut rng)
+            );
         }
         site
     }

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::{Change, ChangeId, Changed, Result, Store};
-use tokio::sync::{Notify, watch};
+use store::{Change, ChangeId, Changed, Result, Store, StoreError};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracker_core::tracker::Tracker;
 
-/// The promise is two seconds; who can, rings the bell and isn't kept waiting even that long.
+/// The promise is two seconds.
 const POLL_PERIOD: Duration = Duration::from_secs(1);
 
 /// Changes read at a time.
@@ -34,7 +34,7 @@ impl Follower {
     }
 
     /// Follows until told to stop. A database that is away is asked again, and nothing is missed.
-    pub async fn run(mut self, bell: Arc<Notify>, mut stopped: watch::Receiver<bool>) {
+    pub async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let mut was_away = false;
         while !*stopped.borrow() {
             match self.catch_up().await {
@@ -49,11 +49,7 @@ impl Follower {
                 }
                 Err(_) => {}
             }
-            tokio::select! {
-                // Rung or not, it's time to look.
-                _ = timeout(POLL_PERIOD, bell.notified()) => {}
-                _ = stopped.wait_for(|&stop| stop) => {}
-            }
+            let _ = timeout(POLL_PERIOD, stopped.wait_for(|&stop| stop)).await;
         }
     }
 
@@ -63,7 +59,13 @@ impl Follower {
         loop {
             let changes = self.store.changes_after(self.mark, PAGE).await?;
             for change in &changes {
-                self.apply(change).await?;
+                match self.apply(change).await {
+                    // Asking again won't mend such a row, and the changes after it must go on.
+                    Err(error @ StoreError::Corrupt { .. }) => {
+                        tracing::error!(change = change.id.0, %error, "passing over a change");
+                    }
+                    applied => applied?,
+                }
                 self.mark = change.id;
             }
             applied += changes.len();

@@ -4,6 +4,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use store::{ChangeId, PAGE_MAX, Result, Store};
 use tracker_core::ids::UnixTime;
+use tracker_core::session::StoredSession;
 use tracker_core::tracker::Tracker;
 
 /// What is being loaded.
@@ -126,7 +127,8 @@ async fn load_sessions(
         };
         after = Some(last.key);
         progress.done += page.len() as u64;
-        for session in &page {
+        let is_active = |session: &&StoredSession| tracker.roster.is_active(session.key.user);
+        for session in page.iter().filter(is_active) {
             let max_clients = settings.max_peers_per_torrent_per_user;
             tracker.swarms.restore(session, max_clients, &mut rng);
         }

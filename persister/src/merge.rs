@@ -1,21 +1,26 @@
-//! Many records of a session become one change of its row. So what waits is bounded by the number of sessions, however
-//! long the database is away.
+//! Many records of a session become one change of its row. So what waits grows with the sessions, and not with the time
+//! that the database is away.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use store::{Observation, SessionChange, SessionGrowth};
 use tracker_core::ids::UnixTime;
-use tracker_core::record::{Endpoint, Event, Record, Role, SessionKey};
+use tracker_core::record::{Endpoint, Event, Record, Role, SessionKey, Ticket};
 
 /// Observations kept of a session that memory doesn't know. At one announce in half an hour that is five days without a
 /// database; after that the latest takes the place of the one before, which can only cost what a restarting client earned.
 const OBSERVATIONS_MAX: usize = 256;
 
+/// Sessions that there is always room for.
+const CAPACITY_KEPT: usize = 65_536;
+
 /// What has been taken out of the outbox and isn't on its way to the database yet.
 #[derive(Debug, Default)]
 pub struct Pending {
     sessions: HashMap<SessionKey, SessionChange>,
+    /// Of those that memory doesn't know: their latest report.
+    tickets: HashMap<SessionKey, Ticket>,
     records: u64,
     oldest: Option<UnixTime>,
 }
@@ -25,17 +30,17 @@ impl Pending {
     pub fn add(&mut self, record: &Record) {
         self.records += 1;
         self.oldest = self.oldest.or(Some(record.at));
-        match self.sessions.entry(record.session) {
-            Entry::Vacant(vacant) => {
-                let mut change = first_change(record);
-                follow_up(&mut change, record);
-                vacant.insert(change);
-            }
-            Entry::Occupied(mut occupied) => {
-                let change = occupied.get_mut();
+        let change = match self.sessions.entry(record.session) {
+            Entry::Vacant(vacant) => vacant.insert(first_change(record)),
+            Entry::Occupied(occupied) => {
+                let change = occupied.into_mut();
                 grow(&mut change.growth, record);
-                follow_up(change, record);
+                change
             }
+        };
+        follow_up(change, record);
+        if matches!(change.growth, SessionGrowth::Unresolved(_)) {
+            self.tickets.insert(record.session, record.ticket);
         }
     }
 
@@ -45,8 +50,20 @@ impl Pending {
         let mut sessions: Vec<_> = self.sessions.drain().map(|(_, change)| change).collect();
         sessions.sort_unstable_by_key(|change| change.key);
         // An hour without the database shouldn't cost its memory for ever.
-        self.sessions.shrink_to(4096);
+        if self.sessions.capacity() > CAPACITY_KEPT {
+            self.sessions.shrink_to(CAPACITY_KEPT);
+        }
         sessions
+    }
+
+    /// The latest report of each session that memory doesn't know: what it will be settled up to.
+    pub fn take_tickets(&mut self) -> HashMap<SessionKey, Ticket> {
+        std::mem::take(&mut self.tickets)
+    }
+
+    /// Sessions that have changed since the last [`take`](Self::take).
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
     }
 
     /// Records merged since the last [`take`](Self::take).
@@ -140,6 +157,7 @@ mod tests {
                 torrent: TorrentId(1),
                 peer_id: PeerId([1; 20]),
             },
+            ticket: Ticket(uploaded),
             counters: Counters {
                 uploaded,
                 downloaded: 0,

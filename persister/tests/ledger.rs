@@ -121,7 +121,7 @@ impl Site {
     }
 
     fn counts(&self) -> Option<Counts> {
-        self.tracker.swarms.counts(&HASH)
+        self.tracker.swarms.counts(&HASH, None)
     }
 }
 
@@ -232,6 +232,20 @@ async fn stopped_and_long_silent_sessions_stay_away_after_a_restart() {
     assert_eq!(site.counts().map(|counts| counts.incomplete), Some(1));
     site.restart(later(3601)).await;
     assert_eq!(site.counts(), Some(Counts::default()));
+}
+
+#[tokio::test]
+async fn session_that_had_no_room_has_none_after_a_restart() {
+    let mut site = Site::new().await;
+    let key = "01".repeat(16);
+    for client in 11..=14 {
+        site.announce_with(&key, client, NOW, Event::None, (0, 0), 100);
+    }
+    site.flush().await;
+    let before = site.counts();
+    assert_eq!(before.map(|counts| counts.incomplete), Some(3));
+    site.restart(NOW).await;
+    assert_eq!(site.counts(), before);
 }
 
 #[tokio::test]
@@ -350,6 +364,24 @@ async fn revoked_token_is_refused_at_once_and_after_a_restart() {
     assert_eq!(announce(&mut site), Outcome::Refused(Refusal::RevokedKey));
     site.restart(NOW).await;
     assert_eq!(announce(&mut site), Outcome::Refused(Refusal::RevokedKey));
+}
+
+/// Two processes with a copy of the same data directory: an operator's mistake that must not cost anybody a byte.
+#[tokio::test]
+async fn batch_is_not_lost_to_another_process_with_the_same_name() {
+    let mut site = Site::new().await;
+    let (tracker, persister, _) = start(&site.store, NOW).await;
+    site.announce(1, NOW, Event::Started, (0, 0), 0);
+    site.announce(1, later(900), Event::None, (50, 0), 0);
+    site.flush().await;
+    (site.tracker, site.persister) = (tracker, persister);
+    site.announce(2, NOW, Event::Started, (0, 0), 0);
+    site.announce(2, later(900), Event::None, (60, 0), 0);
+    site.flush().await;
+    assert_eq!(
+        (site.totals(1).await, site.totals(2).await),
+        ((50, 0), (60, 0))
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What the operator may choose. The comments here are the comments of `config.toml`: a test holds the two together.
 //!
 //! A value is looked for on the command line (`--set`), in the environment, in the file, and here, in this order.
-//! [`load`] does that, [`keys`] says what each key may hold, so that values are right once they are in [`Config`].
+//! [`load()`] does that, [`keys`] says what each key may hold, so that values are right once they are in [`Config`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

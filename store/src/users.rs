@@ -87,6 +87,11 @@ const SET_STATUS: &str = "
     set status = $1
     where id = $2";
 
+const HAS_ADMIN: &str = "
+    select count(*)
+    from users
+    where role = $1";
+
 const TOTALS: &str = "
     select uploaded, downloaded
     from users
@@ -162,6 +167,17 @@ impl Store {
             found_one(updated.rows_affected(), "user")?;
             record_change!(tx, change, Changed::User(user), at);
         })
+    }
+
+    /// Whether anybody may do everything.
+    pub async fn has_admin(&self) -> Result<bool> {
+        let admins: i64 = reading!(self, |pool| {
+            sqlx::query_scalar(HAS_ADMIN)
+                .bind(UserRole::Admin.word())
+                .fetch_one(pool)
+                .await
+        })?;
+        Ok(admins > 0)
     }
 
     /// The bytes that the tracker has counted for a member.

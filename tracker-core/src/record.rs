@@ -113,6 +113,10 @@ pub struct SessionKey {
     pub peer_id: PeerId,
 }
 
+/// Numbers the announces of one torrent, in the order in which they were taken. Unlike counters, no two are alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
 /// What memory made of an announce of a session that it knew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled {
@@ -127,6 +131,8 @@ pub struct Settled {
 pub struct Record {
     /// Whose, where, which.
     pub session: SessionKey,
+    /// Its place in its torrent's order; begins anew with the process.
+    pub ticket: Ticket,
     /// As the client sent them.
     pub counters: Counters,
     /// What they add to the accounts. `None`: memory didn't know the session, so the stored baseline decides.

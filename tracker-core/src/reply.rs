@@ -118,9 +118,16 @@ fn put_text(out: &mut Vec<u8>, key: &str, text: &dyn std::fmt::Display) {
     put_bytes(out, text.to_string().as_bytes());
 }
 
-/// An address as it stands in a query or a header, percent-encoded or not.
+/// The address of an `ip=` parameter, percent-encoded or not.
 pub(crate) fn read_ip(text: &[u8]) -> Option<IpAddr> {
     let mut buffer = [0; 64];
     let decoded = percent_decode(text, &mut buffer)?;
-    std::str::from_utf8(decoded).ok()?.trim().parse().ok()
+    let ip: IpAddr = std::str::from_utf8(decoded).ok()?.parse().ok()?;
+    Some(ip.to_canonical()).filter(is_somebody)
+}
+
+/// An address that one host can have.
+pub(crate) fn is_somebody(ip: &IpAddr) -> bool {
+    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    !(ip.is_unspecified() || ip.is_multicast() || is_broadcast)
 }

@@ -65,6 +65,12 @@ impl Roster {
         }
     }
 
+    /// Whether a member may be in a swarm.
+    pub fn is_active(&self, user: UserId) -> bool {
+        let member = self.members.get(&user);
+        member.is_some_and(|member| member.status == MemberStatus::Active)
+    }
+
     /// Takes a member's present state in place of whatever was known.
     pub fn put_member(&self, member: Member) {
         let (id, passkey) = (member.id, member.passkey);

@@ -66,10 +66,13 @@ impl HttpListener {
         let (stop, stopped) = watch::channel(false);
         let limits = self.limits;
         let start = |(number, listeners)| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             let (tracker, mut stopped) = (Arc::clone(tracker), stopped.clone());
             std::thread::Builder::new()
                 .name(format!("announce-{number}"))
-                .spawn(move || worker::run(tracker, listeners, limits, &mut stopped))
+                .spawn(move || worker::run(&runtime, tracker, listeners, limits, &mut stopped))
         };
         let by_worker = self.sockets.by_worker.into_iter().enumerate();
         let workers: io::Result<_> = by_worker.map(start).collect();

@@ -10,9 +10,9 @@ use dashmap::mapref::one::MappedRefMut;
 use foldhash::fast::RandomState;
 use rand::rngs::SmallRng;
 
-use crate::accounting::{Baseline, Counters};
-use crate::ids::{InfoHash, TorrentId, UnixTime};
-use crate::record::{Role, SessionKey};
+use crate::accounting::Baseline;
+use crate::ids::{InfoHash, TorrentId, UnixTime, UserId};
+use crate::record::{Role, SessionKey, Ticket};
 use crate::registry::{RegisteredTorrent, TorrentStatus};
 use crate::reply::Counts;
 use crate::session::StoredSession;
@@ -89,10 +89,11 @@ impl Swarms {
         }
     }
 
-    /// What a scrape says; `None` for a torrent that isn't there for members.
-    pub fn counts(&self, hash: &InfoHash) -> Option<Counts> {
+    /// What a scrape says; `None` for a torrent that isn't there for members, or isn't the `only` one asked for.
+    pub fn counts(&self, hash: &InfoHash, only: Option<TorrentId>) -> Option<Counts> {
         let torrent = self.lock(hash)?;
-        (torrent.status != TorrentStatus::Closed).then(|| torrent.counts())
+        let is_open = torrent.status != TorrentStatus::Closed;
+        (is_open && (only.is_none() || only == torrent.id)).then(|| torrent.counts())
     }
 
     /// Takes a torrent's present state in place of whatever was known. Its peers stay.
@@ -133,8 +134,8 @@ impl Swarms {
         self.with_id(stored.key.torrent, restore).unwrap_or(false)
     }
 
-    /// The ledger has settled the baseline of a session that memory didn't know; `last` is the last that it had seen.
-    pub fn settle(&self, key: &SessionKey, last: Counters, baseline: Baseline) {
+    /// The ledger has settled the baseline of a session that memory didn't know, up to its report `last`.
+    pub fn settle(&self, key: &SessionKey, last: Ticket, baseline: Baseline) {
         self.with_id(key.torrent, |torrent| {
             torrent.settle(key.user, key.peer_id, last, baseline);
         });
@@ -147,14 +148,20 @@ impl Swarms {
         });
     }
 
-    /// Removes the peers not heard from since `oldest`. Never stops the world: each step holds one shard for at most
+    /// Removes the peers not heard from since `oldest`, and those of members who aren't to stay. Never stops the world: each step holds one shard for at most
     /// 1,024 peers, and `pause` is called between steps.
-    pub async fn sweep(&self, oldest: UnixTime, mut pause: impl AsyncFnMut()) {
+    pub async fn sweep(
+        &self,
+        oldest: UnixTime,
+        stays: impl Fn(UserId) -> bool,
+        mut pause: impl AsyncFnMut(),
+    ) {
         let hashes: Vec<_> = self.entries.iter().map(|entry| *entry.key()).collect();
         for hash in hashes {
             let mut from = Some(usize::MAX);
             while let Some(position) = from {
-                let step = |torrent: &mut Torrent| torrent.sweep(position, SWEEP_BUDGET, oldest);
+                let step =
+                    |torrent: &mut Torrent| torrent.sweep(position, SWEEP_BUDGET, oldest, &stays);
                 from = self.sweep_step(&hash, step);
                 pause().await;
             }

@@ -128,7 +128,7 @@ impl Tracker {
             role: role_of(announce),
             event: announce.event,
             endpoint: Endpoint::new(ip, announce.port),
-            hash_tag: announce.info_hash.0[19],
+            hash_tag: announce.info_hash.0[19].max(1),
             now,
         };
         scratch.peers.begin(
@@ -192,6 +192,7 @@ impl Tracker {
                     torrent: id,
                     peer_id: visitor.peer_id,
                 },
+                ticket: visit.ticket,
                 counters: visitor.counters,
                 settled: visit.settled,
                 left,
@@ -240,14 +241,15 @@ impl Tracker {
         let key = key
             .or_else(|| query::key(query))
             .ok_or(Refusal::MissingKey)?;
-        self.roster.grant(key, now)?;
+        let grant = self.roster.grant(key, now)?;
         let mut hashes = query::scrape_hashes(query).collect::<Result<Vec<_>, _>>()?;
         if hashes.is_empty() {
             return Err(Refusal::FullScrape);
         }
         hashes.sort_unstable();
         hashes.dedup();
-        let counts = |hash| Some((hash, self.swarms.counts(&hash)?));
+        // A token bound to one torrent has nothing to say about others.
+        let counts = |hash| Some((hash, self.swarms.counts(&hash, grant.torrent)?));
         Ok(hashes.into_iter().filter_map(counts).collect())
     }
 }

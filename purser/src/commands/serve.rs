@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use persister::flush::{Persister, Unsaved};
 use persister::follow::Follower;
 use store::Store;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 use tracker_core::ids::UnixTime;
 use tracker_core::key::TokenKey;
 use tracker_core::server::{HttpListener, HttpServer};
@@ -22,12 +23,15 @@ use crate::{limits, logs, secrets};
 
 mod banner;
 mod first_start;
+mod http;
 mod observe;
 mod progress;
 mod settings;
 mod signals;
 
+use http::serve_http;
 use observe::Observer;
+use signals::{Signals, Wish};
 
 /// Which parts run in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,79 +57,153 @@ impl Mode {
 pub(crate) fn run(options: &Options, mode: Mode) -> Result<()> {
     let config = options.load()?;
     let _logs = logs::start(&config.log)?;
-    limits::raise_open_files();
+    let open_files = limits::raise_open_files();
     // Announces have threads of their own: two are enough for the ledger, the API and the rest.
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("can't start the runtime")?
-        .block_on(serve(&config, options, mode))
+        .block_on(serve(&config, options, mode, open_files))
 }
 
-async fn serve(config: &Config, options: &Options, mode: Mode) -> Result<()> {
-    let _lock = match mode.has_tracker() {
-        true => Some(secrets::lock_data_dir(config)?),
-        false => None,
+async fn serve(
+    config: &Config,
+    options: &Options,
+    mode: Mode,
+    open_files: Option<u64>,
+) -> Result<()> {
+    let mut signals = Signals::install()?;
+    let mut running = tokio::select! {
+        running = Running::start(config, options, mode, open_files) => running?,
+        () = signals.stop() => return Ok(()),
     };
-    let token_key = TokenKey::from_bytes(secrets::token_key(config)?);
-    // Every port before the first change: what can't be had is said at once, and nothing is half done.
-    let doors = Doors::open(config, mode).await?;
-    let addresses = doors.addresses(config);
-    let (stop, stopped) = watch::channel(false);
-    let observer = Observer::install()?;
-    let observing = observer.serve(doors.metrics, stopped.clone());
-
-    let store = match config.migrate_on_start {
-        true => open_store(config).await?,
-        false => open_unmigrated(config).await?,
-    };
-    store.check().await?;
-    let newcomer = first_start::create_admin(&store, &token_key).await?;
-    let tracking = match doors.announce {
-        Some(listener) => {
-            let tracking = Tracking::start(config, store.clone(), token_key, listener, &stopped);
-            let tracking = tracking.await?;
-            observer.watch(Arc::clone(&tracking.tracker));
-            Some(tracking)
-        }
-        None => None,
-    };
-    let api = doors.api.map(|listener| {
-        let api = api_server::Api {
-            store: store.clone(),
-            allowed_hosts: config.api.allowed_hosts.clone(),
-        };
-        tokio::spawn(serve_http(
-            listener,
-            api_server::router(api),
-            stopped.clone(),
-        ))
-    });
-
-    observer.set_ready(true);
-    banner::print(&addresses, newcomer.as_ref(), options.json)?;
-    signals::wait(|| reload(options, tracking.as_ref())).await?;
-
-    tracing::info!("stopping");
-    observer.set_ready(false);
-    // Announces end before the ledger's last batch, so that it has everything.
-    let ledger = match tracking {
-        Some(tracking) => Some(tracking.stop_announces().await?),
-        None => None,
-    };
-    stop.send_replace(true);
-    let saved = match ledger {
-        Some(ledger) => ledger.await.context("the persister panicked")?,
-        None => Ok(()),
-    };
-    for part in api.into_iter().chain([observing]) {
-        part.await.context("a listener panicked")??;
+    let ended = running.run(options, &mut signals).await;
+    if let Err(error) = &ended {
+        tracing::error!("stopping: {error:#}");
     }
-    store.close().await;
-    saved?;
-    tracing::info!("stopped, everything is saved");
-    Ok(())
+    tokio::spawn(signals.leave_at_the_next());
+    running.stop().await?;
+    ended
+}
+
+/// All parts of this process.
+struct Running {
+    observer: Observer,
+    store: Store,
+    tracking: Option<Tracking>,
+    /// Listeners and the follower: none of them ends before it is told to.
+    parts: JoinSet<(&'static str, Result<()>)>,
+    stop: watch::Sender<bool>,
+    _lock: Option<secrets::DataLock>,
+}
+
+impl Running {
+    async fn start(
+        config: &Config,
+        options: &Options,
+        mode: Mode,
+        open_files: Option<u64>,
+    ) -> Result<Self> {
+        let lock = match mode.has_tracker() {
+            true => Some(secrets::lock_data_dir(config)?),
+            false => None,
+        };
+        // Every port before the first change: what can't be had is said at once, and nothing is half done.
+        let doors = Doors::open(config, mode, open_files).await?;
+        let addresses = doors.addresses(config);
+        let token_key = TokenKey::from_bytes(secrets::token_key(config)?);
+        let (stop, stopped) = watch::channel(false);
+        let mut parts = JoinSet::new();
+        let observer = Observer::install()?;
+        let metrics = serve_http(doors.metrics, observer.router(), stopped.clone());
+        parts.spawn(async { ("the metrics listener", metrics.await) });
+
+        let store = match config.migrate_on_start {
+            true => open_store(config).await?,
+            false => open_unmigrated(config).await?,
+        };
+        store.check().await?;
+        // Not by a tracker of its own: it would race with the API that is started beside it.
+        let newcomer = match mode.has_api() {
+            true => first_start::create_admin(&store, &token_key).await?,
+            false => None,
+        };
+        let tracking = match doors.announce {
+            Some(listener) => Some(
+                Tracking::start(config, &store, token_key, listener, &mut parts, &stopped).await?,
+            ),
+            None => None,
+        };
+        if let Some(tracking) = &tracking {
+            observer.watch(Arc::clone(&tracking.tracker));
+        }
+        if let Some(listener) = doors.api {
+            let api = api_server::Api {
+                store: store.clone(),
+                allowed_hosts: config.api.allowed_hosts.clone(),
+            };
+            let api = serve_http(listener, api_server::router(api), stopped.clone());
+            parts.spawn(async { ("the API", api.await) });
+        }
+        observer.set_ready(true);
+        banner::print(&addresses, newcomer.as_ref(), options.json)?;
+        Ok(Self {
+            observer,
+            store,
+            tracking,
+            parts,
+            stop,
+            _lock: lock,
+        })
+    }
+
+    /// Until a signal says that it is enough, or a part ends that shouldn't.
+    async fn run(&mut self, options: &Options, signals: &mut Signals) -> Result<()> {
+        loop {
+            tokio::select! {
+                wish = signals.next() => match wish {
+                    Wish::Stop => return Ok(()),
+                    Wish::Reload => reload(options, self.tracking.as_ref()),
+                },
+                Some(ended) = self.parts.join_next() => {
+                    let (name, ended) = ended.context("a part panicked")?;
+                    ended.context(name)?;
+                    bail!("{name} ended");
+                }
+                () = ledger_ended(self.tracking.as_ref()) => bail!("the persister panicked"),
+            }
+        }
+    }
+
+    /// Announces end before the ledger's last batch, so that it has everything, and the metrics after it.
+    async fn stop(mut self) -> Result<()> {
+        tracing::info!("stopping");
+        self.observer.set_ready(false);
+        let saved = match self.tracking {
+            Some(tracking) => tracking.stop().await,
+            None => Ok(()),
+        };
+        self.stop.send_replace(true);
+        // A client that has sent half a request doesn't keep us.
+        let parts = async { while self.parts.join_next().await.is_some() {} };
+        let _ = timeout(STOP_LIMIT, parts).await;
+        let _ = timeout(STOP_LIMIT, self.store.close()).await;
+        saved?;
+        tracing::info!("stopped, everything is saved");
+        Ok(())
+    }
+}
+
+/// A listener and the database get this long to end.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Looks now and then: the ledger ends by itself only if it panics.
+async fn ledger_ended(tracking: Option<&Tracking>) {
+    let is_running = || tracking.is_none_or(|tracking| !tracking.ledger.is_finished());
+    while is_running() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// The listening sockets.
@@ -136,9 +214,11 @@ struct Doors {
 }
 
 impl Doors {
-    async fn open(config: &Config, mode: Mode) -> Result<Self> {
+    async fn open(config: &Config, mode: Mode, open_files: Option<u64>) -> Result<Self> {
         let announce = match mode.has_tracker() {
-            true => Some(HttpListener::bind(&settings::http_options(config))?),
+            true => Some(HttpListener::bind(&settings::http_options(
+                config, open_files,
+            ))?),
             false => None,
         };
         let api = match mode.has_api() {
@@ -183,66 +263,58 @@ async fn listen(key: &str, address: std::net::SocketAddr) -> Result<TcpListener>
         })
 }
 
-async fn serve_http(
-    listener: TcpListener,
-    router: axum::Router,
-    mut stopped: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    let stop = async move {
-        let _ = stopped.wait_for(|&stop| stop).await;
-    };
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop)
-        .await
-}
-
-/// Announces, the ledger behind them, and the changes that come from the site.
+/// Announces, and the ledger behind them.
 struct Tracking {
     tracker: Arc<Tracker>,
     server: HttpServer,
     ledger: JoinHandle<Result<(), Unsaved>>,
+    stop_ledger: watch::Sender<bool>,
 }
 
 impl Tracking {
     async fn start(
         config: &Config,
-        store: Store,
+        store: &Store,
         token_key: TokenKey,
         listener: HttpListener,
+        parts: &mut JoinSet<(&'static str, Result<()>)>,
         stopped: &watch::Receiver<bool>,
     ) -> Result<Self> {
-        let tracker = Arc::new(Tracker::new(
-            token_key,
-            settings::announce_settings(config)?,
-        ));
+        let settings = settings::announce_settings(config)?;
+        let tracker = Arc::new(Tracker::new(token_key, settings));
         let mut bars = progress::Bars::default();
-        let now = UnixTime::now();
-        let mark =
-            persister::load::load(&store, &tracker, now, &mut |progress| bars.show(progress))
-                .await
-                .context("can't load the site")?;
+        let mut show = |progress| bars.show(progress);
+        let mark = persister::load::load(store, &tracker, UnixTime::now(), &mut show)
+            .await
+            .context("can't load the site")?;
         bars.finish();
+        let follower = Follower::new(store.clone(), Arc::clone(&tracker), mark);
+        let following = follower.run(stopped.clone());
+        parts.spawn(async {
+            following.await;
+            ("the follower of changes", Ok(()))
+        });
         let journal = secrets::journal_name(config)?;
         let persister = Persister::new(store.clone(), Arc::clone(&tracker), journal).await?;
-        let follower = Follower::new(store, Arc::clone(&tracker), mark);
-        tokio::spawn(follower.run(Arc::new(Notify::new()), stopped.clone()));
+        let (stop_ledger, ledger_stopped) = watch::channel(false);
         let interval = Duration::from_millis(config.persister.flush_interval_ms.into());
-        let ledger = tokio::spawn(persister.run(interval, stopped.clone()));
+        let ledger = tokio::spawn(persister.run(interval, ledger_stopped));
         let server = listener.serve(&tracker)?;
         Ok(Self {
             tracker,
             server,
             ledger,
+            stop_ledger,
         })
     }
 
-    /// Returns the ledger, which goes on until it is told to stop.
-    async fn stop_announces(self) -> Result<JoinHandle<Result<(), Unsaved>>> {
+    async fn stop(self) -> Result<()> {
         let server = self.server;
         tokio::task::spawn_blocking(move || server.stop())
             .await
             .context("an announce worker panicked")?;
-        Ok(self.ledger)
+        self.stop_ledger.send_replace(true);
+        Ok(self.ledger.await.context("the persister panicked")??)
     }
 }
 

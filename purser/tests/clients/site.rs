@@ -172,7 +172,7 @@ impl TestDatabase {
             Database::Postgres => {
                 let server = std::env::var("PURSER_TEST_POSTGRES")
                     .expect("PURSER_TEST_POSTGRES names a server to test on");
-                let name = format!("purser_clients_{}", std::process::id());
+                let name = format!("purser_clients_{:016x}", rand::random::<u64>());
                 on_server(&server, format!("create database {name}"));
                 let (host, _) = server.rsplit_once('/').unwrap();
                 Self {
@@ -185,10 +185,9 @@ impl TestDatabase {
 
     fn number(&self, sql: &'static str) -> i64 {
         block_on(async {
-            let query = sqlx::query_scalar(sql);
             if self.on_postgres.is_some() {
                 let mut connection = PgConnection::connect(&self.url).await?;
-                query.fetch_one(&mut connection).await
+                sqlx::query_scalar(sql).fetch_one(&mut connection).await
             } else {
                 let mut connection = SqliteConnection::connect(&self.url).await?;
                 sqlx::query_scalar(sql).fetch_one(&mut connection).await

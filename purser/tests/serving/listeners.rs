@@ -13,7 +13,7 @@ fn every_promised_metric_is_there() {
         &ann,
         &hash,
         1001,
-        "uploaded=0&downloaded=0&left=0&event=started",
+        "uploaded=0&downloaded=0&left=6&event=started",
     );
     server.announce(
         &ann,

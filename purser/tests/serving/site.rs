@@ -113,6 +113,19 @@ impl Site {
         url.rsplit_once('/').unwrap().1.to_owned()
     }
 
+    /// What is on a member's account, out of the database.
+    pub(crate) fn uploaded(&self, name: &str) -> u64 {
+        let url = match self.postgres {
+            Some(_) => self.database_url.clone(),
+            None => format!("sqlite:{}", self.path().join("data/purser.db").display()),
+        };
+        runtime().block_on(async {
+            let store = store::Store::open(&url).await.unwrap();
+            let user = store.find_user(name).await.unwrap().unwrap();
+            store.totals(user.id).await.unwrap().uploaded
+        })
+    }
+
     /// Registers a torrent that libtorrent made; returns its info hash, percent-encoded.
     pub(crate) fn add_torrent(&self) -> String {
         let fixtures =
@@ -134,12 +147,13 @@ impl Drop for Site {
     }
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
 fn on_server(server: &str, statement: String) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let mut connection = PgConnection::connect(server).await.unwrap();
         let statement = sqlx::AssertSqlSafe(statement);
         sqlx::raw_sql(statement)

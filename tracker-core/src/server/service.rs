@@ -3,19 +3,19 @@
 //! Always `200 OK` with bencode: torrent clients show a `failure reason` to their user, and a status code to nobody.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 
 use super::meters::Meters;
 use crate::ids::UnixTime;
 use crate::refusal::Refusal;
-use crate::reply::read_ip;
+use crate::reply::is_somebody;
 use crate::settings::Settings;
 use crate::tracker::{Scratch, Tracker, refuse};
 
@@ -47,6 +47,12 @@ impl Service {
         socket: IpAddr,
         close: bool,
     ) -> Response<Full<Bytes>> {
+        if request.method() == Method::CONNECT {
+            // A success would promise a tunnel (RFC 9110, section 9.3.6).
+            let mut reply = Response::default();
+            *reply.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+            return reply;
+        }
         let scratch = &mut *self.scratch.borrow_mut();
         self.answer(request, socket, scratch);
         let mut reply = Response::new(Full::new(Bytes::copy_from_slice(&scratch.body)));
@@ -119,9 +125,19 @@ fn client_ip(request: &Request<Incoming>, socket: IpAddr, settings: &Settings) -
         .iter()
         .rev()
         .flat_map(|value| value.as_bytes().rsplit(|&byte| byte == b','))
-        .map_while(|text| read_ip(text.trim_ascii()))
+        .filter(|text| !text.trim_ascii().is_empty())
+        .map_while(forwarded_ip)
         .find(|&ip| !settings.trusts(ip))
-        .map_or(socket, |ip| ip.to_canonical())
+        .unwrap_or(socket)
+}
+
+/// As proxies write it: an address, perhaps quoted, in brackets, with a port. Nobody's address isn't one.
+fn forwarded_ip(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim().trim_matches('"');
+    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let with_port = || Some(text.parse::<SocketAddr>().ok()?.ip());
+    let ip: IpAddr = text.parse().ok().or_else(in_brackets).or_else(with_port)?;
+    Some(ip.to_canonical()).filter(is_somebody)
 }
 
 #[cfg(test)]

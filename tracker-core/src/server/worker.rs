@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use metrics::Gauge;
 use slab::Slab;
 use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::{Instant, sleep};
@@ -34,6 +35,9 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How often a draining worker looks whether it is quiet.
 const DRAIN_STEP: Duration = Duration::from_millis(10);
 
+/// A machine in trouble isn't helped by a log that fills its disk.
+const WARNING_PERIOD: Duration = Duration::from_secs(60);
+
 /// When the process has no file descriptor left, until connections end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -46,20 +50,14 @@ pub(crate) struct Limits {
 
 /// A worker's whole life. Returns once stopped and drained.
 pub(crate) fn run(
+    runtime: &Runtime,
     tracker: Arc<Tracker>,
     listeners: Vec<TcpListener>,
     limits: Limits,
     stopped: &mut watch::Receiver<bool>,
 ) {
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return tracing::error!(%error, "an announce worker has no runtime"),
-    };
     let local = LocalSet::new();
-    local.block_on(&runtime, async {
+    local.block_on(runtime, async {
         let worker = Rc::new(Worker::new(tracker, limits));
         let mut accepting = Vec::new();
         for listener in listeners {
@@ -108,6 +106,7 @@ impl Worker {
     }
 
     async fn accept(self: Rc<Self>, listener: tokio::net::TcpListener) {
+        let mut last_warning = None::<Instant>;
         loop {
             match listener.accept().await {
                 Ok((stream, from)) => {
@@ -116,7 +115,10 @@ impl Worker {
                     self.serve(stream, from.ip().to_canonical());
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "can't accept connections");
+                    if last_warning.is_none_or(|last| last.elapsed() > WARNING_PERIOD) {
+                        last_warning = Some(Instant::now());
+                        tracing::warn!(%error, "can't accept connections");
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
             }

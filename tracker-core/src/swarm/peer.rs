@@ -3,7 +3,7 @@
 use super::torrent::Visitor;
 use crate::accounting::{Baseline, Counters};
 use crate::ids::{PeerId, UnixTime, UserId};
-use crate::record::{Endpoint, Role};
+use crate::record::{Endpoint, Role, Ticket};
 use crate::session::StoredSession;
 
 /// 64 bytes for an IPv4 peer; an IPv6 endpoint is kept apart, for the few that have one.
@@ -20,9 +20,13 @@ pub(crate) struct Peer {
     suspect: bool,
     /// By which hash of a hybrid it last announced over IPv4.
     tag4: u8,
-    /// Its baseline is the database's own. Until a batch has settled it, the counters are just the last reported.
+    /// Its baseline is the database's own. Until a batch has settled it, the place of `counters.uploaded` holds the
+    /// ticket of its latest report.
     settled: bool,
 }
+
+/// Of a session that was restored: by which hash it announced isn't known.
+const ANY_TAG: u8 = 0;
 
 const _: () = assert!(size_of::<Peer>() == 64);
 
@@ -45,7 +49,7 @@ impl Peer {
             v4: [0; 6],
             role,
             suspect: false,
-            tag4: 0,
+            tag4: ANY_TAG,
             settled: false,
         }
     }
@@ -56,7 +60,7 @@ impl Peer {
         let endpoint4 = stored.endpoint4.map(Endpoint::V4);
         let endpoint6 = stored.endpoint6.map(Endpoint::V6);
         for endpoint in endpoint4.into_iter().chain(endpoint6) {
-            peer.seen_at(endpoint, 0, stored.announced_at);
+            peer.seen_at(endpoint, ANY_TAG, stored.announced_at);
         }
         peer.settle(stored.baseline);
         peer
@@ -103,7 +107,7 @@ impl Peer {
             Endpoint::V6(_) => self.v6.as_ref().map(|v6| (v6.seen, v6.tag)),
         };
         last.is_some_and(|(seen, tag)| {
-            tag == visitor.hash_tag
+            (tag == ANY_TAG || tag == visitor.hash_tag)
                 && seen <= visitor.now
                 && visitor.now.secs_since(seen) < min_interval_secs
         })
@@ -153,12 +157,13 @@ impl Peer {
         self.settled = true;
     }
 
-    /// What an unsettled session last reported.
-    pub(crate) fn reported(&self) -> Option<Counters> {
-        (!self.settled).then_some(self.counters)
+    /// Notes the latest report of an unsettled session.
+    pub(crate) fn note_report(&mut self, ticket: Ticket) {
+        self.counters.uploaded = ticket.0;
     }
 
-    pub(crate) fn report(&mut self, counters: Counters) {
-        self.counters = counters;
+    /// The latest report of an unsettled session.
+    pub(crate) fn last_report(&self) -> Option<Ticket> {
+        (!self.settled).then_some(Ticket(self.counters.uploaded))
     }
 }

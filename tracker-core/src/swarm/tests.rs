@@ -1,6 +1,7 @@
 use rand::SeedableRng;
 
 use super::*;
+use crate::accounting::Counters;
 use crate::ids::{PeerId, UserId};
 use crate::record::{Endpoint, Event};
 
@@ -41,7 +42,7 @@ fn population(swarms: &Swarms) -> [u64; 3] {
 }
 
 async fn sweep(swarms: &Swarms, oldest: u32) {
-    swarms.sweep(UnixTime(oldest), async || {}).await;
+    swarms.sweep(UnixTime(oldest), |_| true, async || {}).await;
 }
 
 #[test]
@@ -56,8 +57,8 @@ fn both_hashes_of_a_hybrid_lead_to_one_swarm() {
         downloaded: 3,
         partial: 0,
     };
-    assert_eq!(swarms.counts(&V1), Some(expected));
-    assert_eq!(swarms.counts(&V2), Some(expected));
+    assert_eq!(swarms.counts(&V1, None), Some(expected));
+    assert_eq!(swarms.counts(&V2, None), Some(expected));
 }
 
 #[test]
@@ -69,9 +70,12 @@ fn torrent_that_is_put_again_keeps_its_peers() {
         status: TorrentStatus::Closed,
         ..hybrid()
     });
-    assert_eq!(swarms.counts(&V1), None);
+    assert_eq!(swarms.counts(&V1, None), None);
     swarms.put_torrent(&hybrid());
-    assert_eq!(swarms.counts(&V1).map(|counts| counts.complete), Some(1));
+    assert_eq!(
+        swarms.counts(&V1, None).map(|counts| counts.complete),
+        Some(1)
+    );
 }
 
 #[test]
@@ -86,8 +90,8 @@ fn population_follows_every_way_in_and_out() {
     assert_eq!(population(&swarms), [2, 1, 1]);
     swarms.remove_torrent(TorrentId(1));
     assert_eq!(population(&swarms), [1, 0, 0]);
-    assert_eq!(swarms.counts(&V1), None);
-    assert_eq!(swarms.counts(&V2), None);
+    assert_eq!(swarms.counts(&V1, None), None);
+    assert_eq!(swarms.counts(&V2, None), None);
 }
 
 #[tokio::test]
@@ -101,9 +105,9 @@ async fn sweep_takes_empty_unregistered_swarms_away_and_leaves_registered_ones()
     assert_eq!(population(&swarms), [0, 2, 0]);
     sweep(&swarms, 101).await;
     assert_eq!(population(&swarms), [0, 0, 0]);
-    assert_eq!(swarms.counts(&unregistered), None);
+    assert_eq!(swarms.counts(&unregistered, None), None);
     assert_eq!(
-        swarms.counts(&V2),
+        swarms.counts(&V2, None),
         Some(Counts {
             downloaded: 3,
             ..Counts::default()

@@ -13,7 +13,7 @@ use super::peer::Peer;
 use super::sample::PeerList;
 use crate::accounting::{Baseline, Counters};
 use crate::ids::{PeerId, TorrentId, UnixTime, UserId};
-use crate::record::{Endpoint, Event, Role, Settled};
+use crate::record::{Endpoint, Event, Role, Settled, Ticket};
 use crate::refusal::Warning;
 use crate::registry::TorrentStatus;
 use crate::reply::Counts;
@@ -27,7 +27,7 @@ pub(crate) struct Visitor {
     pub(crate) role: Role,
     pub(crate) event: Event,
     pub(crate) endpoint: Endpoint,
-    /// Tells a hybrid's two hashes apart.
+    /// Tells a hybrid's two hashes apart; never 0.
     pub(crate) hash_tag: u8,
     pub(crate) now: UnixTime,
 }
@@ -42,6 +42,7 @@ pub(crate) struct Rules {
 /// What came of an announce.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Visit {
+    pub(crate) ticket: Ticket,
     /// `None`: the ledger must settle it.
     pub(crate) settled: Option<Settled>,
     pub(crate) warning: Option<Warning>,
@@ -62,6 +63,8 @@ pub(crate) struct Torrent {
     pub(crate) status: TorrentStatus,
     /// Snatches, ever.
     pub(crate) completed: u32,
+    /// Announces taken since the process began.
+    reports: u64,
     peers: Vec<Peer>,
     /// How many of `peers`, from the front, want nothing.
     givers: u32,
@@ -77,6 +80,7 @@ impl Torrent {
             id,
             status,
             completed,
+            reports: 0,
             peers: Vec::new(),
             givers: 0,
             partials: 0,
@@ -105,13 +109,16 @@ impl Torrent {
         rules: Rules,
         rng: &mut SmallRng,
     ) -> Visit {
+        self.reports += 1;
+        let ticket = Ticket(self.reports);
         let known = self.find(visitor.user, visitor.peer_id);
         if visitor.event == Event::Stopped {
-            let settled = known.and_then(|at| account(&mut self.peers[at], visitor));
+            let settled = known.and_then(|at| account(&mut self.peers[at], visitor, ticket));
             if let Some(at) = known {
                 self.remove(at);
             }
             return Visit {
+                ticket,
                 settled,
                 warning: None,
                 position: None,
@@ -122,16 +129,18 @@ impl Torrent {
             if !self.make_room(visitor, rules.max_clients) {
                 let warning = Some(Warning::TooManyClients);
                 return Visit {
+                    ticket,
                     settled: None,
                     warning,
                     position: None,
                 };
             }
             let mut peer = Peer::newcomer(visitor.user, visitor.peer_id, visitor.role);
-            peer.report(visitor.counters);
+            peer.note_report(ticket);
             peer.seen_at(visitor.endpoint, visitor.hash_tag, visitor.now);
             let position = Some(self.insert(peer, rng));
             return Visit {
+                ticket,
                 settled: None,
                 warning: None,
                 position,
@@ -139,9 +148,14 @@ impl Torrent {
         };
 
         let peer = &mut self.peers[at];
-        let is_regular = matches!(visitor.event, Event::None | Event::Paused);
-        let too_soon = is_regular && peer.is_early(visitor, rules.min_interval_secs);
-        let settled = account(peer, visitor);
+        // A download finishes once: a seeder that says so again is a regular visitor.
+        let is_news = match visitor.event {
+            Event::Started => true,
+            Event::Completed => peer.role != visitor.role,
+            _ => false,
+        };
+        let too_soon = !is_news && peer.is_early(visitor, rules.min_interval_secs);
+        let settled = account(peer, visitor, ticket);
         if too_soon {
             // The time stays: a client that asks every ten minutes gets peers every twenty, and not never.
             peer.move_to(visitor.endpoint);
@@ -149,6 +163,7 @@ impl Torrent {
             peer.seen_at(visitor.endpoint, visitor.hash_tag, visitor.now);
         }
         Visit {
+            ticket,
             settled,
             warning: too_soon.then_some(Warning::TooSoon),
             position: Some(self.set_role(at, visitor.role, rng)),
@@ -223,29 +238,36 @@ impl Torrent {
         true
     }
 
-    /// The ledger has settled a session's baseline. Takes it over unless the session has reported more since then.
+    /// The ledger has settled a session's baseline. Takes it over unless the session has reported more since `last`.
     pub(crate) fn settle(
         &mut self,
         user: UserId,
         peer_id: PeerId,
-        last: Counters,
+        last: Ticket,
         baseline: Baseline,
     ) {
         if let Some(at) = self.find(user, peer_id)
-            && self.peers[at].reported() == Some(last)
+            && self.peers[at].last_report() == Some(last)
         {
             self.peers[at].settle(baseline);
         }
     }
 
-    /// Looks at up to `budget` peers below position `from` and removes those not heard from since `oldest`.
-    /// Returns where to go on, or `None` when it is through.
-    pub(crate) fn sweep(&mut self, from: usize, budget: usize, oldest: UnixTime) -> Option<usize> {
+    /// Looks at up to `budget` peers below position `from` and removes those not heard from since `oldest`, or whose
+    /// member isn't to stay. Returns where to go on, or `None` when it is through.
+    pub(crate) fn sweep(
+        &mut self,
+        from: usize,
+        budget: usize,
+        oldest: UnixTime,
+        stays: impl Fn(UserId) -> bool,
+    ) -> Option<usize> {
         let from = from.min(self.peers.len());
         let to = from.saturating_sub(budget);
         // Downwards: a removal fills its place from above, where all have been looked at.
         for at in (to..from).rev() {
-            if !self.peers[at].keep_since(oldest) {
+            let peer = &mut self.peers[at];
+            if !peer.keep_since(oldest) || !stays(peer.user) {
                 self.remove(at);
             }
         }
@@ -408,9 +430,9 @@ struct Clients {
 }
 
 /// Compares the counters with the baseline, if the baseline is settled.
-fn account(peer: &mut Peer, visitor: &Visitor) -> Option<Settled> {
+fn account(peer: &mut Peer, visitor: &Visitor, ticket: Ticket) -> Option<Settled> {
     let Some(mut baseline) = peer.baseline() else {
-        peer.report(visitor.counters);
+        peer.note_report(ticket);
         return None;
     };
     let growth = baseline.observe(visitor.counters, visitor.event == Event::Started);

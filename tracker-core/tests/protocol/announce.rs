@@ -42,7 +42,7 @@ fn bep_3_and_23_peers_come_in_compact_form() {
         ),
         (
             2,
-            seeder(V1, 2) + "&event=completed&compact=1",
+            seeder(V1, 2) + "&event=started&compact=1",
             answer(2, 1, "5:peers6:\\x7f\\x00\\x00\\x01\\x03\\xec"),
         ),
     ];
@@ -159,6 +159,21 @@ fn bep_48_scrape_counts_known_torrents_in_order() {
             );
         }
     }
+}
+
+#[test]
+fn token_bound_to_a_torrent_scrapes_no_other() {
+    let site = Site::new(Settings::default());
+    let scrape = |bound| {
+        let target = format!(
+            "/scrape/{}?info_hash={}",
+            token(Some(bound), None),
+            "2".repeat(20)
+        );
+        site.get(&target).text()
+    };
+    assert!(scrape(1).contains("20:22222222222222222222"));
+    assert_eq!(scrape(2), "d5:filesdee");
 }
 
 #[test]
@@ -313,6 +328,26 @@ fn address_comes_from_where_the_operator_believes_it() {
             "192.0.2.8",
         ),
         (&proxied, "X-Forwarded-For: unknown\r\n", "", "127.0.0.1"),
+        (
+            &proxied,
+            "X-Forwarded-For: 192.0.2.8:5555\r\n",
+            "",
+            "192.0.2.8",
+        ),
+        (
+            &proxied,
+            "X-Forwarded-For: \"[2001:db8::1]:5555\", \r\n",
+            "",
+            "2001:db8::1",
+        ),
+        (
+            &proxied,
+            "X-Forwarded-For: [2001:db8::1]\r\n",
+            "",
+            "2001:db8::1",
+        ),
+        (&proxied, "X-Forwarded-For: 0.0.0.0\r\n", "", "127.0.0.1"),
+        (&by_param, "", "&ip=255.255.255.255", "127.0.0.1"),
         (&proxied, "", "", "127.0.0.1"),
         (&untrusted, forwarded, "", "127.0.0.1"),
         (&direct, forwarded, "&ip=192.0.2.9", "127.0.0.1"),

@@ -116,3 +116,11 @@ fn other_paths_say_what_this_is() {
         );
     }
 }
+
+#[test]
+fn connect_is_no_proxy() {
+    let site = Site::new(Settings::default());
+    let mut client = site.connect();
+    client.send("CONNECT example.org:443 HTTP/1.1\r\n\r\n");
+    assert_eq!(client.reply().status(), "HTTP/1.1 405 Method Not Allowed");
+}

@@ -1,4 +1,4 @@
-//! A database without members gets an administrator, so that there is somebody who can log in.
+//! A database without an administrator gets one, so that there is somebody who can log in.
 
 use anyhow::{Context, Result};
 use store::Store;
@@ -18,7 +18,7 @@ pub(super) struct Newcomer {
 }
 
 pub(super) async fn create_admin(store: &Store, key: &TokenKey) -> Result<Option<Newcomer>> {
-    if store.count_members().await? > 0 {
+    if store.has_admin().await? {
         return Ok(None);
     }
     let password = generate_password(&mut rand::rng());

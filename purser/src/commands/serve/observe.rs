@@ -11,13 +11,8 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tracker_core::record::Role;
 use tracker_core::tracker::Tracker;
-
-use super::serve_http;
 
 /// From the cost of one announce on an idle machine to what a client would notice.
 const ANNOUNCE_BUCKETS: [f64; 10] = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3, 1e-2, 1e-1];
@@ -63,11 +58,7 @@ impl Observer {
         self.tracker.get_or_init(|| tracker);
     }
 
-    pub(super) fn serve(
-        &self,
-        listener: TcpListener,
-        stopped: watch::Receiver<bool>,
-    ) -> JoinHandle<std::io::Result<()>> {
+    pub(super) fn router(&self) -> Router {
         let metrics = self.metrics.clone();
         tokio::spawn(async move {
             loop {
@@ -75,12 +66,11 @@ impl Observer {
                 metrics.run_upkeep();
             }
         });
-        let router = Router::new()
+        Router::new()
             .route("/metrics", get(render))
             .route("/livez", get(async || "ok\n"))
             .route("/readyz", get(ready))
-            .with_state(self.clone());
-        tokio::spawn(serve_http(listener, router, stopped))
+            .with_state(self.clone())
     }
 }
 

@@ -25,7 +25,11 @@ pub(super) fn announce_settings(config: &Config) -> Result<Settings> {
     })
 }
 
-pub(super) fn http_options(config: &Config) -> HttpOptions {
+/// Files and sockets that aren't announce connections: the database's, the API's, the logs'.
+const OTHER_FILES: u64 = 2500;
+
+/// `open_files`: as many as the system lets this process open, if there is a limit.
+pub(super) fn http_options(config: &Config, open_files: Option<u64>) -> HttpOptions {
     let tracker = &config.tracker;
     let cores = std::thread::available_parallelism().map_or(1, Into::into);
     HttpOptions {
@@ -34,7 +38,28 @@ pub(super) fn http_options(config: &Config) -> HttpOptions {
             0 => cores,
             workers => workers.into(),
         },
-        max_connections: tracker.max_connections as usize,
+        max_connections: max_connections(tracker.max_connections.into(), open_files),
         patience: Patience::default(),
     }
+}
+
+/// Announces must not take the last file descriptor from the database: beyond this many connections they are closed.
+fn max_connections(wanted: u64, open_files: Option<u64>) -> usize {
+    let Some(open_files) = open_files else {
+        return usize::try_from(wanted).unwrap_or(usize::MAX);
+    };
+    let possible = open_files
+        .saturating_sub(OTHER_FILES)
+        .max(open_files / 2)
+        .max(1);
+    if wanted == 0 || wanted > possible {
+        // `purser doctor` warns of it; at every start it would be noise.
+        tracing::debug!(
+            open_files,
+            possible,
+            "fewer connections than tracker.max_connections"
+        );
+        return usize::try_from(possible).unwrap_or(usize::MAX);
+    }
+    usize::try_from(wanted).unwrap_or(usize::MAX)
 }

@@ -6,28 +6,46 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// 128 and the number of SIGINT: what a shell expects of a program that was interrupted.
 const INTERRUPTED: i32 = 130;
 
-/// Returns when it is time to stop.
-pub(super) async fn wait(mut reload: impl FnMut()) -> Result<()> {
-    let listen = |kind| signal(kind).context("can't listen for signals");
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hangup = listen(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(),
-        }
-    }
-    tokio::spawn(give_up_at_the_next(terminate, interrupt));
-    Ok(())
+/// Listens from its installation on, so that none is missed while the program loads.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
-async fn give_up_at_the_next(mut terminate: Signal, mut interrupt: Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// What the operator wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Stop,
+    Reload,
+}
+
+impl Signals {
+    pub(super) fn install() -> Result<Self> {
+        let listen = |kind| signal(kind).context("can't listen for signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
     }
-    tracing::error!("told to stop twice: leaving without the last batch");
-    std::process::exit(INTERRUPTED);
+
+    pub(super) async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.hangup.recv() => Wish::Reload,
+        }
+    }
+
+    /// While the program loads there is nothing to reload.
+    pub(super) async fn stop(&mut self) {
+        while self.next().await != Wish::Stop {}
+    }
+
+    pub(super) async fn leave_at_the_next(mut self) {
+        self.stop().await;
+        tracing::error!("told to stop twice: leaving without the last batch");
+        std::process::exit(INTERRUPTED);
+    }
 }

@@ -224,12 +224,10 @@ fn ipv4_and_ipv6_announces_are_one_session_with_two_endpoints() {
 fn early_announce_is_warned_and_still_counted() {
     let mut swarm = Swarm::new();
     swarm.announce(visitor(1, 1, Role::Leecher));
-    swarm.torrent.settle(
-        UserId(1),
-        PeerId([1; 20]),
-        Counters::default(),
-        Baseline::default(),
-    );
+    let (user, peer_id) = (UserId(1), PeerId([1; 20]));
+    swarm
+        .torrent
+        .settle(user, peer_id, Ticket(1), Baseline::default());
     let counters = Counters {
         uploaded: 5,
         downloaded: 0,
@@ -243,11 +241,21 @@ fn early_announce_is_warned_and_still_counted() {
     let early = swarm.announce(later(899));
     assert_eq!(early.warning, Some(Warning::TooSoon));
     assert_eq!(early.settled.map(|settled| settled.growth), Some(counters));
-    let event = swarm.announce(Visitor {
+    let seeder = Visitor {
+        role: Role::Seeder,
         event: Event::Completed,
         ..later(900)
-    });
-    assert_eq!(event.warning, None, "events have no minimum interval");
+    };
+    assert_eq!(
+        swarm.announce(seeder).warning,
+        None,
+        "news has no minimum interval"
+    );
+    assert_eq!(
+        swarm.announce(seeder).warning,
+        Some(Warning::TooSoon),
+        "but it is news once"
+    );
     assert_eq!(swarm.announce(later(1800)).warning, None);
     let other_hash = Visitor {
         hash_tag: 2,
@@ -364,23 +372,21 @@ fn unknown_session_stays_unsettled_until_the_ledger_has_seen_its_last_word() {
         event: Event::Completed,
         ..visitor(1, 1, Role::Seeder)
     };
-    let baseline = |uploaded| Baseline::starting_at(reporting(uploaded).counters);
-    let settle = |swarm: &mut Swarm, uploaded| {
-        swarm.torrent.settle(
-            UserId(1),
-            PeerId([1; 20]),
-            reporting(uploaded).counters,
-            baseline(uploaded),
-        );
+    let settle = |swarm: &mut Swarm, last: u64, uploaded| {
+        let baseline = Baseline::starting_at(reporting(uploaded).counters);
+        let (user, peer_id) = (UserId(1), PeerId([1; 20]));
+        swarm.torrent.settle(user, peer_id, Ticket(last), baseline);
     };
     assert!(swarm.announce(reporting(10)).settled.is_none());
     assert!(swarm.announce(reporting(20)).settled.is_none());
-    settle(&mut swarm, 10);
+    // A late copy of the first: the same counters, and yet not the same report.
+    assert!(swarm.announce(reporting(10)).settled.is_none());
+    settle(&mut swarm, 1, 10);
     assert!(
         swarm.announce(reporting(30)).settled.is_none(),
         "settled too early"
     );
-    settle(&mut swarm, 30);
+    settle(&mut swarm, 4, 30);
     let settled = swarm.announce(reporting(35)).settled;
     assert_eq!(settled.map(|settled| settled.growth.uploaded), Some(5));
 }
@@ -410,7 +416,7 @@ fn sweep_removes_the_silent_in_bounded_steps() {
     let mut from = Some(usize::MAX);
     let mut steps = 0;
     while let Some(at) = from {
-        from = swarm.torrent.sweep(at, 100, UnixTime(NOW.0 + 1));
+        from = swarm.torrent.sweep(at, 100, UnixTime(NOW.0 + 1), |_| true);
         swarm.check();
         steps += 1;
     }
@@ -419,6 +425,19 @@ fn sweep_removes_the_silent_in_bounded_steps() {
     assert!(swarm.users().iter().all(|(user, _)| user % 2 == 1));
     assert!(swarm.torrent.peers.iter().all(|peer| peer.v6().is_none()));
     assert!(swarm.torrent.peers.capacity() <= 1000 + 500);
+}
+
+#[test]
+fn sweep_removes_members_who_are_not_to_stay() {
+    let mut swarm = Swarm::new();
+    for user in 1..=3 {
+        swarm.announce(visitor(user, 1, Role::Seeder));
+    }
+    swarm
+        .torrent
+        .sweep(usize::MAX, 100, NOW, |user| user != UserId(2));
+    swarm.check();
+    assert_eq!(swarm.users(), HashSet::from([(1, 1), (3, 1)]));
 }
 
 proptest! {
@@ -434,7 +453,7 @@ proptest! {
             now.0 += wait / 100;
             let role = [Role::Leecher, Role::Seeder, Role::Partial][role];
             // No regular ones: those that come early don't count as a sign of life.
-            let event = [Event::Completed, Event::Started, Event::Stopped, Event::Completed][event];
+            let event = [Event::Started, Event::Started, Event::Stopped, Event::Started][event];
             swarm.announce(Visitor { now, event, ..visitor(user, client, role) });
             match event {
                 Event::Stopped => drop(model.remove(&(user, client))),
@@ -442,7 +461,7 @@ proptest! {
             }
             if wait > 3900 {
                 let oldest = UnixTime(now.0 - 60);
-                while swarm.torrent.sweep(usize::MAX, 1 << 20, oldest).is_some() {}
+                while swarm.torrent.sweep(usize::MAX, 1 << 20, oldest, |_| true).is_some() {}
                 model.retain(|_, (_, seen)| *seen >= oldest);
                 swarm.check();
             }
