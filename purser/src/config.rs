@@ -32,6 +32,7 @@ pub(crate) struct Config {
     /// A SQLite path is relative to the working directory, not to data_dir.
     pub(crate) database_url: Secret,
     /// `redis://HOST:6379`. Empty: the in-process equivalents, which is enough for a single process.
+    /// Only `purser doctor` uses it so far.
     pub(crate) redis_url: Secret,
     /// Signs the tokens in announce URLs: 64 hex digits, the same in every process of a site.
     /// Empty: generated into data_dir/token.key (mode 0600). A new key makes every announce URL given out invalid.
@@ -58,7 +59,7 @@ pub(crate) struct Config {
 pub(crate) struct Tracker {
     /// HTTP announce sockets, ADDRESS:PORT. `[::]` takes IPv4 too.
     pub(crate) http: Vec<SocketAddr>,
-    /// UDP announce sockets (BEP 15), ADDRESS:PORT.
+    /// UDP announce sockets (BEP 15), ADDRESS:PORT. Not served yet.
     pub(crate) udp: Vec<SocketAddr>,
     /// Threads that answer announces. 0: one per core.
     pub(crate) workers: u16,
@@ -76,7 +77,8 @@ pub(crate) struct Tracker {
     pub(crate) numwant_default: u16,
     /// Peers in a reply at most, whatever the client asks for.
     pub(crate) numwant_max: u16,
-    /// Places (peer ids) from which one member may be in one swarm at a time. One more takes over the oldest.
+    /// Places (peer ids) from which one member may be in one swarm at a time. One more that starts
+    /// takes the place of the one silent for longest; one that doesn't say so gets a warning and no peers.
     pub(crate) max_peers_per_torrent_per_user: u8,
     /// "registered": an unknown info hash is refused. "any": it is tracked too, without credit.
     pub(crate) torrents: TorrentPolicy,
@@ -105,8 +107,8 @@ pub(crate) enum TorrentPolicy {
 pub(crate) struct Persister {
     /// Milliseconds between two transactions. Longer: fewer, larger ones, and accounts that lag behind by as much.
     pub(crate) flush_interval_ms: u32,
-    /// Milliseconds between two fsyncs of the journal: what a power cut may cost. (A crash of the process costs nothing.)
-    /// 0: fsync before every acknowledged event.
+    /// Milliseconds between two fsyncs of the journal: what a power cut may cost. 0: fsync before every acknowledged event.
+    /// There is no journal yet: a crash of the process may cost what came since the last transaction.
     pub(crate) fsync_interval_ms: u32,
 }
 
@@ -114,9 +116,9 @@ pub(crate) struct Persister {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Credits {
-    /// What an uploaded byte counts, before classes and freeleech.
+    /// What an uploaded byte counts, before classes and freeleech. Not applied yet: accounts have bytes, and no credits.
     pub(crate) multiplier: f64,
-    /// Below this ratio of uploaded to downloaded, members are warned. 0: never.
+    /// Below this ratio of uploaded to downloaded, members are warned. 0: never. Not applied yet.
     pub(crate) min_ratio_warning: f64,
 }
 

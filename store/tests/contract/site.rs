@@ -75,6 +75,7 @@ async fn a_username_an_email_and_a_passkey_are_taken_once(db: Database) {
 
 async fn a_new_password_and_role_replace_the_old(db: Database) {
     let id = db.user("ann").await;
+    assert!(!db.store.has_admin().await.unwrap());
 
     db.store
         .set_password_and_role(id, "$argon2id$…", UserRole::Admin)
@@ -84,6 +85,7 @@ async fn a_new_password_and_role_replace_the_old(db: Database) {
     let found = db.store.find_user("ann").await.unwrap().unwrap();
     assert_eq!(found.password_hash.as_deref(), Some("$argon2id$…"));
     assert_eq!(found.role, UserRole::Admin);
+    assert!(db.store.has_admin().await.unwrap());
 }
 
 async fn a_disabled_user_is_a_change(db: Database) {
