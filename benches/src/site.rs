@@ -9,7 +9,7 @@ use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::ids::{InfoHash, PeerId, TokenId, TorrentId, UnixTime, UserId};
 use tracker_core::key::{Token, TokenKey};
 use tracker_core::record::{Endpoint, Event, Role, SessionKey};
-use tracker_core::registry::{Member, MemberStatus, RegisteredTorrent, TorrentStatus};
+use tracker_core::registry::{Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass};
 use tracker_core::session::StoredSession;
 use tracker_core::settings::Settings;
 use tracker_core::tracker::Tracker;
@@ -128,6 +128,7 @@ impl Site {
         self.tracker.roster.put_member(Member {
             id,
             status: MemberStatus::Active,
+            class: UserClass::Newbie,
             passkey: Some(passkey(id)),
         });
     }

@@ -15,7 +15,7 @@ use tracker_core::ids::{InfoHash, TokenId, UnixTime, UserId};
 use tracker_core::key::{Token, TokenKey};
 use tracker_core::record::Event;
 use tracker_core::refusal::{Refusal, Warning};
-use tracker_core::registry::{MemberStatus, TorrentStatus};
+use tracker_core::registry::{MemberStatus, TorrentStatus, UserClass};
 use tracker_core::reply::Counts;
 use tracker_core::settings::Settings;
 use tracker_core::tracker::{Outcome, Scratch, Tracker};
@@ -139,7 +139,7 @@ fn user(username: &str, passkey: Option<[u8; 16]>) -> NewUser {
         email: None,
         password_hash: None,
         role: UserRole::Member,
-        class: "newbie".to_owned(),
+        class: UserClass::Newbie,
         passkey,
         created_at: NOW,
     }

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::builder::PossibleValue;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracker_core::ids::InfoHash;
+use tracker_core::registry::UserClass;
 
 use crate::config::{self, Config};
 
@@ -106,8 +108,7 @@ pub(crate) struct CreateUser {
         default_value = "newbie",
         ignore_case = true
     )]
-    #[arg(value_parser = ["newbie", "member", "trusted", "elite"])]
-    pub(crate) class: String,
+    pub(crate) class: Class,
     /// Read the password (8 to 256 characters) from the first line of stdin; without one they can't log in yet
     #[arg(long)]
     pub(crate) password_stdin: bool,
@@ -209,4 +210,22 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, u8>
         print!("{error}");
         0
     })
+}
+
+/// A class by its name, in any case.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Class(pub(crate) UserClass);
+
+impl ValueEnum for Class {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [Class; UserClass::ALL.len()] = {
+            let [newbie, member, trusted, elite] = UserClass::ALL;
+            [Class(newbie), Class(member), Class(trusted), Class(elite)]
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()))
+    }
 }

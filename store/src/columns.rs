@@ -2,7 +2,7 @@
 
 use tracker_core::ids::UnixTime;
 use tracker_core::record::Role;
-use tracker_core::registry::{MemberStatus, TorrentStatus};
+use tracker_core::registry::{MemberStatus, TorrentStatus, UserClass};
 
 use crate::error::{Result, StoreError};
 
@@ -66,6 +66,15 @@ impl Word for MemberStatus {
             Self::Active => "active",
             Self::Disabled => "disabled",
         }
+    }
+}
+
+impl Word for UserClass {
+    const ALL: &'static [Self] = &Self::ALL;
+    const COLUMN: &'static str = "users.class";
+
+    fn word(self) -> &'static str {
+        self.name()
     }
 }
 

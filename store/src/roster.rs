@@ -6,7 +6,7 @@ use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::ids::{InfoHash, PeerId, TokenId, TorrentId, UnixTime, UserId};
 use tracker_core::record::{Role, SessionKey};
 use tracker_core::registry::{
-    Member, MemberStatus, RegisteredTorrent, RevokedToken, TorrentStatus,
+    Member, MemberStatus, RegisteredTorrent, RevokedToken, TorrentStatus, UserClass,
 };
 use tracker_core::session::StoredSession;
 
@@ -23,14 +23,14 @@ pub(crate) fn page_limit(asked: u32) -> i64 {
 }
 
 const MEMBERS: &str = "
-    select id, status, passkey
+    select id, status, class, passkey
     from users
     where id > $1
     order by id
     limit $2";
 
 const MEMBER: &str = "
-    select id, status, passkey
+    select id, status, class, passkey
     from users
     where id = $1";
 
@@ -245,6 +245,7 @@ impl Store {
 struct MemberRow {
     id: i64,
     status: String,
+    class: String,
     passkey: Option<Vec<u8>>,
 }
 
@@ -255,6 +256,7 @@ impl TryFrom<MemberRow> for Member {
         Ok(Self {
             id: UserId(columns::id(row.id, "users.id")?),
             status: MemberStatus::parse(&row.status)?,
+            class: UserClass::parse(&row.class)?,
             passkey: columns::maybe_array(row.passkey, "users.passkey")?,
         })
     }

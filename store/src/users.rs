@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 use tracker_core::accounting::Counters;
 use tracker_core::ids::{UnixTime, UserId};
-use tracker_core::registry::MemberStatus;
+use tracker_core::registry::{MemberStatus, UserClass};
 
 use crate::Store;
 use crate::changes::{Changed, next_change, record_change};
@@ -35,8 +35,8 @@ pub struct NewUser {
     pub password_hash: Option<String>,
     /// What they may do.
     pub role: UserRole,
-    /// `newbie`, `member`, …
-    pub class: String,
+    /// What they have earned.
+    pub class: UserClass,
     /// The key they had on another tracker.
     pub passkey: Option<[u8; 16]>,
     /// When they joined.
@@ -56,8 +56,8 @@ pub struct User {
     pub password_hash: Option<String>,
     /// What they may do.
     pub role: UserRole,
-    /// `newbie`, `member`, …
-    pub class: String,
+    /// What they have earned.
+    pub class: UserClass,
     /// May they do anything at all?
     pub status: MemberStatus,
     /// The key they had on another tracker.
@@ -109,7 +109,7 @@ impl Store {
                 .bind(&new.email)
                 .bind(new.email.as_deref().map(unique_key))
                 .bind(&new.password_hash)
-                .bind(&new.class)
+                .bind(new.class.word())
                 .bind(new.role.word())
                 .bind(passkey)
                 .bind(i64::from(new.created_at.0))
@@ -232,7 +232,7 @@ impl TryFrom<UserRow> for User {
             email: row.email,
             password_hash: row.password_hash,
             role: UserRole::parse(&row.role)?,
-            class: row.class,
+            class: UserClass::parse(&row.class)?,
             status: MemberStatus::parse(&row.status)?,
             passkey: columns::maybe_array(row.passkey, "users.passkey")?,
             created_at: columns::time(row.created_at, "users.created_at")?,

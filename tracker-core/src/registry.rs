@@ -13,6 +13,35 @@ pub enum MemberStatus {
     Disabled,
 }
 
+/// What a member has earned: the higher, the more they may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UserClass {
+    /// Everybody, to begin with.
+    #[default]
+    Newbie,
+    /// Has been here for a while, and shares.
+    Member,
+    /// Shares well.
+    Trusted,
+    /// Keeps the site alive.
+    Elite,
+}
+
+impl UserClass {
+    /// Every class, lowest first.
+    pub const ALL: [Self; 4] = [Self::Newbie, Self::Member, Self::Trusted, Self::Elite];
+
+    /// As it is written in the database, in JSON and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Newbie => "newbie",
+            Self::Member => "member",
+            Self::Trusted => "trusted",
+            Self::Elite => "elite",
+        }
+    }
+}
+
 /// A member, as far as an announce needs one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -20,6 +49,8 @@ pub struct Member {
     pub id: UserId,
     /// May they announce?
     pub status: MemberStatus,
+    /// What have they earned?
+    pub class: UserClass,
     /// The 32-digit hex key of a member brought over from another tracker.
     pub passkey: Option<[u8; 16]>,
 }

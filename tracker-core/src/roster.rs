@@ -7,13 +7,15 @@ use dashmap::DashMap;
 use crate::ids::{TokenId, TorrentId, UnixTime, UserId};
 use crate::key::{Key, TokenKey};
 use crate::refusal::Refusal;
-use crate::registry::{Member, MemberStatus, RevokedToken};
+use crate::registry::{Member, MemberStatus, RevokedToken, UserClass};
 
 /// A key that opens something: whose announces, and of which torrent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// Whose.
     pub user: UserId,
+    /// What they have earned.
+    pub class: UserClass,
     /// The only torrent, if the token is bound to one.
     pub torrent: Option<TorrentId>,
 }
@@ -40,11 +42,11 @@ impl Roster {
 
     /// What the key in an announce URL opens at this moment.
     pub fn grant(&self, key: &[u8], now: UnixTime) -> Result<Grant, Refusal> {
-        let grant = match self.token_key.read(key)? {
-            Key::Passkey(passkey) => Grant {
-                user: *self.passkeys.get(&passkey).ok_or(Refusal::UnknownKey)?,
-                torrent: None,
-            },
+        let (user, torrent) = match self.token_key.read(key)? {
+            Key::Passkey(passkey) => {
+                let user = self.passkeys.get(&passkey).ok_or(Refusal::UnknownKey)?;
+                (*user, None)
+            }
             Key::Token(token) => {
                 if token.expires_at.is_some_and(|at| at <= now) {
                     return Err(Refusal::ExpiredKey);
@@ -52,16 +54,17 @@ impl Roster {
                 if self.revoked.contains_key(&token.id) {
                     return Err(Refusal::RevokedKey);
                 }
-                Grant {
-                    user: token.user,
-                    torrent: token.torrent,
-                }
+                (token.user, token.torrent)
             }
         };
-        match self.members.get(&grant.user).map(|member| member.status) {
-            Some(MemberStatus::Active) => Ok(grant),
-            Some(MemberStatus::Disabled) => Err(Refusal::AccountDisabled),
-            None => Err(Refusal::UnknownKey),
+        let member = self.members.get(&user).ok_or(Refusal::UnknownKey)?;
+        match member.status {
+            MemberStatus::Disabled => Err(Refusal::AccountDisabled),
+            MemberStatus::Active => Ok(Grant {
+                user,
+                class: member.class,
+                torrent,
+            }),
         }
     }
 
@@ -131,6 +134,7 @@ mod tests {
         Member {
             id: USER,
             status: MemberStatus::Active,
+            class: UserClass::Newbie,
             passkey: Some([0x11; 16]),
         }
     }
@@ -194,6 +198,23 @@ mod tests {
             ..member()
         });
         assert_eq!(ask(&roster, &"11".repeat(16)), Ok(UserId(3)));
+    }
+
+    #[test]
+    fn grant_says_what_the_member_has_earned() {
+        let roster = roster();
+        let class = || {
+            roster
+                .grant(token(None).as_bytes(), NOW)
+                .map(|grant| grant.class)
+        };
+        assert_eq!(class(), Ok(UserClass::Newbie));
+        let class_now = UserClass::Elite;
+        roster.put_member(Member {
+            class: class_now,
+            ..member()
+        });
+        assert_eq!(class(), Ok(class_now));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) fn run(config: &Config, args: &CreateUser, json: bool) -> Result<()> 
         email: None,
         password_hash,
         role: UserRole::Member,
-        class: args.class.to_lowercase(),
+        class: args.class.0,
         passkey: args.passkey.as_ref().map(|passkey| passkey.0),
         created_at: UnixTime::now(),
     };
@@ -43,7 +43,7 @@ pub(crate) fn run(config: &Config, args: &CreateUser, json: bool) -> Result<()> 
     })?;
     let url = config.announce_url(&announce_key);
     if json {
-        let result = json!({ "id": id.0, "username": new.username, "user_class": new.class, "announce_url": url });
+        let result = json!({ "id": id.0, "username": new.username, "user_class": new.class.name(), "announce_url": url });
         return print_json(&result);
     }
     print(&format!("{url}\n"))

@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 use store::{NewUser, Store, UserRole};
 use tracker_core::ids::{UnixTime, UserId};
+use tracker_core::registry::UserClass;
 
 use super::{block_on, open_store, password_from_stdin, print, print_json};
 use crate::cli::SetupAdmin;
@@ -61,7 +62,7 @@ pub(crate) async fn create_or_reset(
         email: None,
         password_hash: Some(password_hash),
         role: UserRole::Admin,
-        class: "newbie".to_owned(),
+        class: UserClass::Newbie,
         passkey: None,
         created_at: UnixTime::now(),
     };

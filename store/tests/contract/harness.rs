@@ -11,7 +11,7 @@ use store::{
 use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::ids::{InfoHash, PeerId, TorrentId, UnixTime, UserId};
 use tracker_core::record::{Role, SessionKey};
-use tracker_core::registry::TorrentStatus;
+use tracker_core::registry::{TorrentStatus, UserClass};
 
 /// Makes two tests of each function: `sqlite::name` and `postgres::name`.
 macro_rules! on_both_databases {
@@ -154,7 +154,7 @@ pub(crate) fn new_user(name: &str) -> NewUser {
         email: None,
         password_hash: None,
         role: UserRole::Member,
-        class: "newbie".to_owned(),
+        class: UserClass::Newbie,
         passkey: None,
         created_at: NOW,
     }

@@ -35,7 +35,7 @@ async fn a_user_is_found_whatever_the_case(db: Database) {
     assert_eq!((found.id, found.username.as_str()), (id, "Ännchen"));
     assert_eq!(found.email.as_deref(), Some("Ann@example.org"));
     assert_eq!(
-        (found.role, found.class.as_str()),
+        (found.role, found.class.name()),
         (UserRole::Staff, "newbie")
     );
     assert_eq!(

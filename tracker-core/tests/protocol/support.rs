@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracker_core::ids::{InfoHash, TokenId, TorrentId, UnixTime, UserId};
 use tracker_core::key::{Token, TokenKey};
 use tracker_core::record::Record;
-use tracker_core::registry::{Member, MemberStatus, RegisteredTorrent, TorrentStatus};
+use tracker_core::registry::{Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass};
 use tracker_core::server::{HttpListener, HttpOptions, HttpServer, Patience};
 use tracker_core::settings::Settings;
 use tracker_core::tracker::Tracker;
@@ -45,6 +45,7 @@ impl Site {
                 } else {
                     MemberStatus::Active
                 },
+                class: UserClass::Newbie,
                 passkey: Some(passkey(id)),
             });
         }
