@@ -28,6 +28,7 @@ pub struct Api {
 /// All routes.
 pub fn router(api: Api) -> Router {
     let router = Router::new();
+    let router = both(router, "/api", get(index));
     let router = both(router, "/api/logs/health", get(health));
     let router = both(router, "/swagger", get(not_yet));
     let router = both(router, "/redoc", get(not_yet));
@@ -43,6 +44,11 @@ fn both(router: Router<Api>, path: &str, methods: axum::routing::MethodRouter<Ap
     router
         .route(path, methods.clone())
         .route(&format!("{path}/"), methods)
+}
+
+/// What there is.
+async fn index() -> Json<serde_json::Value> {
+    Json(json!({ "version": env!("CARGO_PKG_VERSION"), "health": "/api/logs/health/" }))
 }
 
 /// `{"status": "ok", …}`, or 503 and `"degraded"` while the database is away: announces go on then.

@@ -62,6 +62,8 @@ fn api_answers_health_and_problems() {
         assert_eq!(status, "HTTP/1.1 200 OK");
         assert!(body.contains("\\\"status\\\":\\\"ok\\\""), "{body}");
     }
+    let (_, body) = server.get("api", "/api/");
+    assert!(body.contains("/api/logs/health/"), "{body}");
     let (status, body) = server.get("api", "/api/nothing/");
     assert_eq!(status, "HTTP/1.1 404 Not Found");
     assert!(
