@@ -137,7 +137,7 @@ create table change_counter (
 insert into change_counter (only_row, value)
 values (1, 0);
 
--- How far each journal has been applied.
+-- How far each journal has been applied; and, as `token_key`, the fingerprint of the key that signs the tokens.
 create table marks (
     name text primary key,
     value bigint not null

@@ -1,10 +1,13 @@
 //! One file for each thing the program does, and what they share: results to stdout, a runtime, a password.
 
 use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use store::{Store, User};
+use tracker_core::key::TokenKey;
 
 use crate::config::Config;
 use crate::secrets;
@@ -53,11 +56,37 @@ async fn open_store(config: &Config) -> Result<Store> {
     Ok(store)
 }
 
+/// The site's key, which must be the one that signed its tokens so far: two trackers on one database with keys of their
+/// own would each refuse what the other gives out.
+async fn site_key(config: &Config, store: &Store) -> Result<TokenKey> {
+    let key = TokenKey::from_bytes(secrets::token_key(config)?);
+    let fingerprint = key.fingerprint();
+    ensure!(
+        store.pin_token_key(fingerprint).await? == fingerprint,
+        "token_key: this database's announce URLs were signed with another key: copy data_dir/token.key from \
+         where it was first started, or set token_key"
+    );
+    Ok(key)
+}
+
+/// Where this command has begun a new site, for a word about it once it has succeeded: it may have been meant for
+/// another folder.
+static NEW_SITE: OnceLock<PathBuf> = OnceLock::new();
+
+/// A folder in which there was no site before.
+pub(crate) fn new_site() -> Option<&'static PathBuf> {
+    NEW_SITE.get()
+}
+
 /// SQLite makes its file, and not the folder, which by default is ours.
 async fn open_unmigrated(config: &Config) -> Result<Store> {
     let url = config.database_url.expose();
     if url.starts_with("sqlite:") {
-        secrets::prepare_data_dir(config)?;
+        let is_new = !config.data_dir.exists();
+        let folder = secrets::prepare_data_dir(config)?;
+        if is_new {
+            NEW_SITE.get_or_init(|| folder.canonicalize().unwrap_or_else(|_| folder.to_owned()));
+        }
     }
     Ok(Store::open(url).await?)
 }

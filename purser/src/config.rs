@@ -26,7 +26,7 @@ pub(crate) use secret::Secret;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     /// Folder for what the program keeps by itself: secrets, the journal, the embedded database. Created when missing.
-    /// One tracker process a folder.
+    /// One tracker process a folder. Relative to the working directory.
     pub(crate) data_dir: PathBuf,
     /// `sqlite:PATH` (embedded: nothing to install, one machine) or `postgres://USER:PASSWORD@HOST/NAME` (production).
     /// A SQLite path is relative to the working directory, not to data_dir.

@@ -25,7 +25,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(status) => return status.into(),
     };
-    run(cli).unwrap_or_else(|error| {
+    let done = run(cli);
+    if let (Ok(_), Some(folder)) = (&done, commands::new_site()) {
+        eprintln!("a new site begins in {}", folder.display());
+    }
+    done.unwrap_or_else(|error| {
         eprintln!("purser: {}", one_line(&error));
         ExitCode::FAILURE
     })

@@ -34,7 +34,31 @@ const REVOKE: &str = "
     set revoked_at = coalesce(revoked_at, $1)
     where id = $2";
 
+/// The first one stays.
+const PIN_KEY: &str = "
+    insert into marks (name, value)
+    values ('token_key', $1)
+    on conflict (name) do nothing";
+
+const PINNED_KEY: &str = "
+    select value
+    from marks
+    where name = 'token_key'";
+
 impl Store {
+    /// The fingerprint of the key that signs this site's tokens: the one given, if there was none yet. With another key,
+    /// every announce URL given out so far would be refused.
+    pub async fn pin_token_key(&self, fingerprint: u64) -> Result<u64> {
+        in_transaction!(self, |tx| {
+            sqlx::query(PIN_KEY)
+                .bind(fingerprint.cast_signed())
+                .execute(&mut *tx)
+                .await?;
+            let pinned: i64 = sqlx::query_scalar(PINNED_KEY).fetch_one(&mut *tx).await?;
+            pinned.cast_unsigned()
+        })
+    }
+
     /// Gives a token its number. No change row: the trackers know a token by its signature.
     pub async fn create_token(&self, new: &NewToken) -> Result<TokenId> {
         in_transaction!(self, |tx| {

@@ -33,7 +33,7 @@ pub struct NewTorrent {
     pub uploader: Option<UserId>,
     /// In the .torrent's order.
     pub files: Vec<NewFile>,
-    /// The .torrent, byte for byte as it was given.
+    /// The .torrent, its info bytes as they were given, and nobody's announce URL.
     pub metainfo: Vec<u8>,
     /// When it was registered.
     pub created_at: UnixTime,

@@ -83,6 +83,13 @@ impl TokenKey {
         URL_SAFE_NO_PAD.encode(signed)
     }
 
+    /// Tells keys apart without giving anything of them away: the same for the same secret.
+    pub fn fingerprint(&self) -> u64 {
+        let mac = self.0.clone().chain_update(b"purser token key").finalize();
+        let bytes = mac.as_bytes().first_chunk().copied().unwrap_or_default();
+        u64::from_be_bytes(bytes)
+    }
+
     /// Reads a key as a client sent it. The signature is compared in constant time.
     pub fn read(&self, text: &[u8]) -> Result<Key, BadKey> {
         match text.len() {
@@ -182,6 +189,15 @@ mod tests {
     fn another_trackers_token_is_forged() {
         let text = TokenKey::from_bytes([8; 32]).sign(&token());
         assert_eq!(key().read(text.as_bytes()), Err(BadKey::Forged));
+    }
+
+    #[test]
+    fn fingerprint_tells_keys_apart() {
+        assert_eq!(key().fingerprint(), key().fingerprint());
+        assert_ne!(
+            key().fingerprint(),
+            TokenKey::from_bytes([8; 32]).fingerprint()
+        );
     }
 
     #[test]

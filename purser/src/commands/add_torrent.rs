@@ -9,7 +9,7 @@ use serde_json::json;
 use store::{NewFile, NewTorrent, Store};
 use tracker_core::bencode;
 use tracker_core::ids::UnixTime;
-use tracker_core::metainfo::Metainfo;
+use tracker_core::metainfo::{Metainfo, for_member};
 use tracker_core::registry::TorrentStatus;
 
 use super::{block_on, find_member, open_store, print, print_json};
@@ -83,7 +83,8 @@ fn read(path: &Path) -> Result<NewTorrent> {
         status: TorrentStatus::Open,
         uploader: None,
         files: meta.files.into_iter().map(file).collect(),
-        metainfo: bytes,
+        // Without the announce URL of whoever made it: it may hold their key.
+        metainfo: for_member(&bytes, "").with_context(|| path.display().to_string())?,
         created_at: UnixTime::now(),
     })
 }

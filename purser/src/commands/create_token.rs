@@ -6,18 +6,17 @@ use store::{NewToken, Store};
 use tracker_core::ids::{TokenId, TorrentId, UnixTime, UserId};
 use tracker_core::key::{Token, TokenKey};
 
-use super::{block_on, find_member, open_store, print, print_json};
+use super::{block_on, find_member, open_store, print, print_json, site_key};
 use crate::cli::CreateToken;
 use crate::config::Config;
-use crate::secrets::token_key;
 
 const LABEL: &str = "from the operator";
 
 pub(crate) fn run(config: &Config, args: &CreateToken, json: bool) -> Result<()> {
-    let key = TokenKey::from_bytes(token_key(config)?);
     let expires_at = args.expires_in.map(expiry).transpose()?;
     let (id, token) = block_on(async {
         let store = open_store(config).await?;
+        let key = site_key(config, &store).await?;
         let user = find_member(&store, &args.user).await?;
         let torrent = match args.torrent {
             Some(hash) => {

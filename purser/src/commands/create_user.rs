@@ -4,13 +4,12 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use store::{NewUser, UserRole};
 use tracker_core::ids::UnixTime;
-use tracker_core::key::TokenKey;
 
 use super::create_token::sign_new;
-use super::{block_on, open_store, password_from_stdin, print, print_json};
+use super::{block_on, open_store, password_from_stdin, print, print_json, site_key};
 use crate::cli::CreateUser;
 use crate::config::Config;
-use crate::secrets::{hash_password, token_key};
+use crate::secrets::hash_password;
 
 /// What a member's first token is called.
 const FIRST_LABEL: &str = "default";
@@ -18,7 +17,6 @@ const FIRST_LABEL: &str = "default";
 pub(crate) fn run(config: &Config, args: &CreateUser, json: bool) -> Result<()> {
     let password = password_from_stdin(args.password_stdin)?;
     let password_hash = password.as_deref().map(hash_password).transpose()?;
-    let key = TokenKey::from_bytes(token_key(config)?);
     let new = NewUser {
         username: args.username.0.clone(),
         email: None,
@@ -30,6 +28,7 @@ pub(crate) fn run(config: &Config, args: &CreateUser, json: bool) -> Result<()> 
     };
     let (id, announce_key) = block_on(async {
         let store = open_store(config).await?;
+        let key = site_key(config, &store).await?;
         let id = store
             .create_user(&new)
             .await

@@ -16,7 +16,7 @@ use tracker_core::key::TokenKey;
 use tracker_core::server::{HttpListener, HttpServer};
 use tracker_core::tracker::Tracker;
 
-use super::{open_store, open_unmigrated};
+use super::{open_store, open_unmigrated, site_key};
 use crate::cli::Options;
 use crate::config::Config;
 use crate::{limits, logs, secrets};
@@ -112,7 +112,6 @@ impl Running {
         // Every port before the first change: what can't be had is said at once, and nothing is half done.
         let doors = Doors::open(config, mode, open_files).await?;
         let addresses = doors.addresses(config);
-        let token_key = TokenKey::from_bytes(secrets::token_key(config)?);
         let (stop, stopped) = watch::channel(false);
         let mut parts = JoinSet::new();
         let observer = Observer::install()?;
@@ -124,6 +123,7 @@ impl Running {
             false => open_unmigrated(config).await?,
         };
         store.check().await?;
+        let token_key = site_key(config, &store).await?;
         // Not by a tracker of its own: it would race with the API that is started beside it.
         let newcomer = match mode.has_api() {
             true => first_start::create_admin(&store, &token_key).await?,
@@ -147,6 +147,7 @@ impl Running {
             parts.spawn(async { ("the API", api.await) });
         }
         observer.set_ready(true);
+        addresses.log(config);
         banner::print(&addresses, newcomer.as_ref(), options.json)?;
         Ok(Self {
             observer,

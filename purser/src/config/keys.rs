@@ -73,7 +73,7 @@ pub(super) const KEYS: [Key; 31] = [
         "tracker.public_url",
         Text(rule(
             is_public_url,
-            "https://HOST or http://HOST:PORT (or empty)",
+            "https://HOST or http://HOST:PORT, without /announce (or empty)",
         )),
     ),
     key("tracker.announce_interval_secs", Whole(1, DAY_SECS)),
@@ -286,7 +286,9 @@ fn is_public_url(text: &str) -> bool {
     let rest = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));
-    text.is_empty() || rest.is_some_and(is_host_and_path)
+    // `/announce/KEY` comes behind it.
+    let has_announce = text.trim_end_matches('/').ends_with("/announce");
+    text.is_empty() || (!has_announce && rest.is_some_and(is_host_and_path))
 }
 
 /// No query, no blank, and a host before the first slash.

@@ -90,6 +90,38 @@ fn a_member_brought_over_keeps_their_passkey() {
 }
 
 #[test]
+fn a_command_says_when_it_begins_a_new_site() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.run("create-user --username ann");
+    assert!(
+        first.stderr.starts_with("a new site begins in /"),
+        "{first:?}"
+    );
+    let second = sandbox.run("create-user --username bob");
+    assert_eq!(second.stderr, "");
+}
+
+/// Two machines on one database, the second without the first one's token.key.
+#[test]
+fn a_database_has_one_token_key() {
+    let (first, second) = (Sandbox::new(), Sandbox::new());
+    first.good("create-user --username ann");
+    let database = first.path("data/purser.db");
+    let same_database = format!("--set database_url=sqlite:{}", database.display());
+    for command in [
+        "create-user --username bob",
+        "create-token --user ann",
+        "serve",
+    ] {
+        let line = second.bad(&format!("{command} {same_database} --set tracker.http=127.0.0.1:0 --set api.listen=127.0.0.1:0 --set metrics.listen=127.0.0.1:0"), 1);
+        assert!(
+            line.contains("signed with another key"),
+            "{command}: {line}"
+        );
+    }
+}
+
+#[test]
 fn a_password_comes_from_stdin_and_is_kept_as_argon2id() {
     let sandbox = Sandbox::new();
     let line = sandbox.bad_with(

@@ -22,6 +22,7 @@ fn torrent(name: &str, private: bool) -> (Vec<u8>, String) {
 #[test]
 fn a_registered_torrent_is_named_by_its_hash() {
     let sandbox = Sandbox::new();
+    sandbox.good("migrate");
     let ((one, one_hash), (two, two_hash)) = (torrent("one", true), torrent("two", false));
     sandbox.write("one.torrent", one);
     sandbox.write("two.torrent", two);
@@ -80,4 +81,16 @@ fn one_damaged_file_and_none_is_registered() {
         result,
         json!([{ "info_hash": hash, "name": "good", "size": 1000, "registered": false }])
     );
+}
+
+/// A member's own .torrent has their key in its announce URL.
+#[test]
+fn a_registered_torrent_keeps_nobodys_announce_url() {
+    let sandbox = Sandbox::new();
+    let (bytes, _) = torrent("a.txt", true);
+    let announce = b"d8:announce19:http://t/announce/k".as_slice();
+    sandbox.write("a.torrent", [announce, &bytes[1..]].concat());
+    sandbox.good("add-torrent a.torrent");
+    let database = std::fs::read(sandbox.path("data/purser.db")).unwrap();
+    assert!(!database.windows(9).any(|window| window == b"/announce"));
 }

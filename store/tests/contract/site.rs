@@ -8,6 +8,7 @@ use tracker_core::registry::{MemberStatus, RevokedToken, TorrentStatus};
 use crate::harness::{Database, NOW, new_torrent, new_user};
 
 on_both_databases!(
+    the_first_token_key_is_the_sites,
     a_user_is_found_whatever_the_case,
     a_username_an_email_and_a_passkey_are_taken_once,
     a_new_password_and_role_replace_the_old,
@@ -318,4 +319,12 @@ async fn a_refused_write_leaves_no_change(db: Database) {
 
     assert_eq!(db.store.latest_change().await.unwrap(), mark);
     assert_eq!(db.store.changes_after(mark, 10).await.unwrap(), []);
+}
+
+async fn the_first_token_key_is_the_sites(db: Database) {
+    assert_eq!(
+        db.store.pin_token_key(u64::MAX - 6).await.unwrap(),
+        u64::MAX - 6
+    );
+    assert_eq!(db.store.pin_token_key(8).await.unwrap(), u64::MAX - 6);
 }

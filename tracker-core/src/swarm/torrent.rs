@@ -125,6 +125,13 @@ impl Torrent {
             };
         }
 
+        // A client that moves to an address finds nobody there: who was, was its own past.
+        let known = match known {
+            Some(at) if !self.peers[at].is_at(visitor.endpoint) && self.remove_ghost(visitor) => {
+                self.find(visitor.user, visitor.peer_id)
+            }
+            known => known,
+        };
         let Some(at) = known else {
             if !self.make_room(visitor, rules.max_clients) {
                 let warning = Some(Warning::TooManyClients);
@@ -286,25 +293,34 @@ impl Torrent {
     /// A newcomer over the member's limit takes the place of a session that is likely its own past: the one at the
     /// same address and port, or, when it says `started`, the one silent for longest. Else there is no room.
     fn make_room(&mut self, visitor: &Visitor, max_clients: usize) -> bool {
+        self.remove_ghost(visitor);
         let own = self.clients_of(visitor.user);
-        let is_full = own.clients >= max_clients;
-        let started = visitor.event == Event::Started;
-        let oldest = own.oldest.filter(|_| is_full && started);
-        let leaves = self.ghost_of(visitor).or(oldest.map(|(_, at)| at));
-        if let Some(at) = leaves {
-            self.remove(at);
+        if own.clients < max_clients {
+            return true;
         }
-        !is_full || leaves.is_some()
+        let started = visitor.event == Event::Started;
+        match own.oldest.filter(|_| started) {
+            Some((_, at)) => {
+                self.remove(at);
+                true
+            }
+            None => false,
+        }
     }
 
-    /// The member's session at the same address and port: it can't be there any more.
-    fn ghost_of(&self, visitor: &Visitor) -> Option<usize> {
-        let mut positions = self.index.iter_hash(hash(visitor.user));
-        let ghost = positions.find(|&&at| {
+    /// Removes the member's other session at the same address and port, which can't be there any more.
+    fn remove_ghost(&mut self, visitor: &Visitor) -> bool {
+        let mut positions = self.index.iter_hash(hash(visitor.user)).copied();
+        let ghost = positions.find(|&at| {
             let peer = &self.peers[at as usize];
-            peer.user == visitor.user && peer.is_at(visitor.endpoint)
+            peer.user == visitor.user
+                && peer.peer_id != visitor.peer_id
+                && peer.is_at(visitor.endpoint)
         });
-        ghost.map(|&at| at as usize)
+        if let Some(at) = ghost {
+            self.remove(at as usize);
+        }
+        ghost.is_some()
     }
 
     fn clients_of(&self, user: UserId) -> Clients {

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::first_start::Newcomer;
 use crate::commands::print as print_text;
 use crate::commands::print_json;
+use crate::config::Config;
 
 /// Where this process can be reached.
 pub(super) struct Addresses {
@@ -16,6 +17,22 @@ pub(super) struct Addresses {
     pub(super) announce: Option<String>,
     pub(super) api: Option<SocketAddr>,
     pub(super) metrics: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// For those who don't see the banner: systemd's journal, a container's log.
+    pub(super) fn log(&self, config: &Config) {
+        let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            announce = self.announce,
+            api = shown(self.api),
+            metrics = shown(self.metrics),
+            database = config.database_url.redacted(),
+            data_dir = %config.data_dir.display(),
+            "running"
+        );
+    }
 }
 
 pub(super) fn print(addresses: &Addresses, newcomer: Option<&Newcomer>, json: bool) -> Result<()> {

@@ -362,6 +362,20 @@ fn newcomer_over_the_limit_waits_or_takes_over() {
 }
 
 #[test]
+fn restarted_client_leaves_no_ghost_in_either_family() {
+    let mut swarm = Swarm::new();
+    let over_v6 = |client| Visitor {
+        endpoint: v6(7),
+        ..visitor(7, client, Role::Leecher)
+    };
+    swarm.announce(over_v6(1));
+    // The same client after a crash: first over IPv4, then over IPv6, where its past still stands.
+    swarm.announce(visitor(7, 2, Role::Leecher));
+    swarm.announce(over_v6(2));
+    assert_eq!(swarm.users(), HashSet::from([(7, 2)]));
+}
+
+#[test]
 fn unknown_session_stays_unsettled_until_the_ledger_has_seen_its_last_word() {
     let mut swarm = Swarm::new();
     let reporting = |uploaded| Visitor {
