@@ -17,6 +17,7 @@ use crate::registry::{RegisteredTorrent, TorrentStatus};
 use crate::reply::Counts;
 use crate::session::StoredSession;
 
+mod crowd;
 mod peer;
 pub(crate) mod sample;
 pub(crate) mod torrent;

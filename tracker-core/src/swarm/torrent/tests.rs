@@ -73,32 +73,11 @@ impl Swarm {
 
     fn users(&self) -> HashSet<(u32, u8)> {
         let name = |peer: &Peer| (peer.user.0, peer.peer_id.0[0]);
-        self.torrent.peers.iter().map(name).collect()
+        self.torrent.crowd.iter().map(name).collect()
     }
 
-    /// What must hold after every step.
     fn check(&self) {
-        let torrent = &self.torrent;
-        let givers = torrent.givers as usize;
-        assert!(
-            torrent.peers[..givers]
-                .iter()
-                .all(|peer| !peer.role.wants_pieces())
-        );
-        assert!(
-            torrent.peers[givers..]
-                .iter()
-                .all(|peer| peer.role.wants_pieces())
-        );
-        let partials = torrent
-            .peers
-            .iter()
-            .filter(|peer| peer.role == Role::Partial);
-        assert_eq!(partials.count(), torrent.partials as usize);
-        assert_eq!(torrent.index.len(), torrent.peers.len());
-        for (at, peer) in torrent.peers.iter().enumerate() {
-            assert_eq!(torrent.find(peer.user, peer.peer_id), Some(at));
-        }
+        self.torrent.crowd.check();
     }
 }
 
@@ -435,10 +414,10 @@ fn sweep_removes_the_silent_in_bounded_steps() {
         steps += 1;
     }
     assert_eq!(steps, 10);
-    assert_eq!(swarm.torrent.peers.len(), 500);
+    assert_eq!(swarm.torrent.crowd.len(), 500);
     assert!(swarm.users().iter().all(|(user, _)| user % 2 == 1));
-    assert!(swarm.torrent.peers.iter().all(|peer| peer.v6().is_none()));
-    assert!(swarm.torrent.peers.capacity() <= 1000 + 500);
+    assert!(swarm.torrent.crowd.iter().all(|peer| peer.v6().is_none()));
+    assert!(swarm.torrent.crowd.capacity() <= 1000 + 500);
 }
 
 #[test]
