@@ -14,7 +14,7 @@ const LANES: usize = 16;
 
 /// All lanes together: 1,048,576 records, some 130 MB. A persister that is further behind than that isn't coming back
 /// soon; then announces are refused for a few minutes, which loses nothing, as the next one carries the same counters.
-const LANE_LIMIT: usize = 65_536;
+pub(crate) const LANE_LIMIT: usize = 65_536;
 
 /// The lanes.
 #[derive(Debug, Default)]

@@ -286,3 +286,63 @@ fn room_for(announce: &Announce<'_>, settings: &Settings) -> usize {
     let wanted = announce.numwant.unwrap_or(settings.numwant_default);
     wanted.min(settings.numwant_max) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::ids::{TorrentId, UserId};
+    use crate::outbox::LANE_LIMIT;
+    use crate::registry::{Member, MemberStatus, RegisteredTorrent, UserClass};
+
+    /// Nobody takes records away: announces are refused before anything changes, but for a session's last word.
+    #[test]
+    fn full_outbox_refuses_all_but_last_words() {
+        let tracker = Tracker::new(TokenKey::from_bytes([7; 32]), Settings::default());
+        tracker.roster.put_member(Member {
+            id: UserId(1),
+            status: MemberStatus::Active,
+            class: UserClass::Newbie,
+            passkey: Some([0x11; 16]),
+        });
+        let hash = InfoHash([b'h'; 20]);
+        tracker.swarms.put_torrent(&RegisteredTorrent {
+            id: TorrentId(1),
+            info_hash: hash,
+            info_hash_v2: None,
+            status: TorrentStatus::Open,
+            completed: 0,
+        });
+        let mut scratch = Scratch::new();
+        let mut announce = |event: &str| {
+            let query = format!(
+                "info_hash={}&peer_id=-XX0001-000000000001&port=1&uploaded=0&downloaded=0&left=9&event={event}",
+                "h".repeat(20)
+            );
+            let key = "11".repeat(16);
+            let from = Ipv4Addr::LOCALHOST.into();
+            let (key, query) = (Some(key.as_bytes()), query.as_bytes());
+            tracker
+                .announce(key, query, from, UnixTime(1), &mut scratch)
+                .1
+        };
+        assert_eq!(announce("started"), Outcome::Answered);
+        let mut first = None;
+        let drain = |take: &mut dyn FnMut(&Record)| tracker.outbox.drain(&mut Vec::new(), take);
+        drain(&mut |record| first = Some(*record));
+        let lane = tracker.outbox.lane(TorrentId(1));
+        let fill =
+            || (0..LANE_LIMIT).for_each(|_| first.iter().for_each(|record| lane.push(*record)));
+
+        fill();
+        assert_eq!(announce("started"), Outcome::Refused(Refusal::Busy));
+        assert_eq!(announce("stopped"), Outcome::Answered);
+        let busy = tracker.swarms.counts(&hash, None);
+        assert_eq!(busy.map(|counts| counts.incomplete), Some(0));
+        fill();
+        assert_eq!(announce("stopped"), Outcome::Refused(Refusal::Busy));
+        drain(&mut |_| {});
+        assert_eq!(announce("started"), Outcome::Answered);
+    }
+}
