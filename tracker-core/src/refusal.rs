@@ -21,6 +21,9 @@ pub enum Refusal {
     /// Neither an announce nor a scrape URL.
     #[error("not an announce URL: copy yours from the site again")]
     NotAnAnnounceUrl,
+    /// A good announce URL, opened in a browser: "is my URL right?" has an answer.
+    #[error("this announce URL works: give it to your torrent client")]
+    NotAnAnnounce,
     /// Another method than GET.
     #[error("only GET is understood here")]
     NotGet,
@@ -68,6 +71,7 @@ impl Refusal {
         match self {
             Self::BadQuery(_) => "bad_query",
             Self::NotAnAnnounceUrl => "not_an_announce_url",
+            Self::NotAnAnnounce => "not_an_announce",
             Self::NotGet => "not_get",
             Self::MissingKey => "missing_key",
             Self::MalformedKey => "malformed_key",

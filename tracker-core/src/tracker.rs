@@ -96,6 +96,13 @@ impl Tracker {
         scratch: &mut Scratch,
     ) -> (Event, Outcome) {
         scratch.body.clear();
+        if query.is_empty() {
+            let granted = key
+                .ok_or(Refusal::MissingKey)
+                .and_then(|key| self.roster.grant(key, now));
+            let refusal = granted.err().unwrap_or(Refusal::NotAnAnnounce);
+            return (Event::None, refuse(scratch, refusal));
+        }
         let announce = match Announce::parse(query) {
             Ok(announce) => announce,
             Err(error) => return (Event::None, refuse(scratch, error.into())),

@@ -16,7 +16,7 @@ fn bad_query_is_refused_by_name() {
     let with = |from: &str, to: &str| good.replacen(from, to, 1);
     let ones = "1".repeat(20);
     let table = [
-        (String::new(), "missing parameter: info_hash"),
+        ("x=1".to_owned(), "missing parameter: info_hash"),
         (with("&port=1001", ""), "missing parameter: port"),
         (with("&left=9", ""), "missing parameter: left"),
         (good.clone() + "&left=9", "repeated parameter: left"),
@@ -122,6 +122,24 @@ fn bad_key_is_refused_by_name() {
     let reply = site.get(&format!("/announce?{}", query(V1, 1))).text();
     assert_eq!(reply, failure(&format!("missing key: {copy}"), "5:never"));
     assert_eq!(site.records(), []);
+}
+
+#[test]
+fn announce_url_in_a_browser_says_whether_it_is_good() {
+    let site = Site::new(Settings::default());
+    let good = failure(
+        "this announce URL works: give it to your torrent client",
+        "5:never",
+    );
+    assert_eq!(site.get(&format!("/announce/{}", key(1))).text(), good);
+    let copy = "copy your announce URL from the site again";
+    let unknown = failure(&format!("unknown key: {copy}"), "i30e");
+    assert_eq!(
+        site.get(&format!("/announce/{}", "f".repeat(32))).text(),
+        unknown
+    );
+    let missing = failure(&format!("missing key: {copy}"), "5:never");
+    assert_eq!(site.get("/announce").text(), missing);
 }
 
 #[test]
