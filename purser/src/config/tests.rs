@@ -170,7 +170,11 @@ fn a_wrong_file_gets_one_line_that_says_where() {
         ),
         (
             "tracker.public_url = 'tracker.org'",
-            "config.toml:1: tracker.public_url: \"tracker.org\" is not https://HOST or http://HOST:PORT (or empty)",
+            "config.toml:1: tracker.public_url: \"tracker.org\" is not https://HOST or http://HOST:PORT, without /announce (or empty)",
+        ),
+        (
+            "tracker.public_url = 'https://t.org/announce/'",
+            "config.toml:1: tracker.public_url: \"https://t.org/announce/\" is not https://HOST or http://HOST:PORT, without /announce (or empty)",
         ),
         (
             "tracker.client_ip_header = 'X Real'",
