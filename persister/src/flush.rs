@@ -170,8 +170,10 @@ impl Persister {
         // Rarely: the database looks at every session for it. A restart passes over silent ones by their time anyway.
         if Instant::now() >= self.retire_at {
             self.retire_at = Instant::now() + Duration::from_secs(timeout_secs.into());
-            if let Err(error) = self.store.retire_sessions(oldest).await {
-                tracing::warn!(%error, "silent sessions couldn't be retired");
+            match timeout(APPLY_LIMIT, self.store.retire_sessions(oldest)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "silent sessions couldn't be retired"),
+                Err(_) => tracing::warn!("silent sessions couldn't be retired in time"),
             }
         }
     }
@@ -263,13 +265,16 @@ impl Persister {
     async fn leave_foreign_marks(&mut self) -> Result<(), FlushError> {
         let name = &self.mark.journal;
         tracing::error!(journal = %name, "another process uses this journal.id: is data_dir a copy of another one?");
+        // Before anything can fail: a batch that still counts as sent would be taken for applied the next time.
+        self.in_flight
+            .iter_mut()
+            .for_each(|in_flight| in_flight.tries = 0);
         self.mark.position = self.store.mark(name).await?.unwrap_or(0);
         for in_flight in &mut self.in_flight {
             self.mark.position += 1;
             let sessions = in_flight.batch.sessions.clone();
             let mark = Some(self.mark.clone());
             in_flight.batch = Arc::new(Batch { sessions, mark });
-            in_flight.tries = 0;
         }
         Ok(())
     }
