@@ -67,7 +67,7 @@ impl Traffic {
     pub fn announce(&mut self) -> Reply<'_> {
         let ask = &self.asks[self.next];
         self.next = (self.next + 1) % self.asks.len();
-        let (_, outcome) = self.site.tracker.announce(
+        let announced = self.site.tracker.announce(
             Some(ask.key.as_bytes()),
             ask.query.as_bytes(),
             ask.from,
@@ -75,7 +75,7 @@ impl Traffic {
             &mut self.scratch,
         );
         Reply {
-            outcome,
+            outcome: announced.outcome,
             body: &self.scratch.body,
         }
     }

@@ -96,7 +96,10 @@ create table sessions (
     bytes_left bigint not null,
     started_at bigint not null,
     announced_at bigint not null,
-    suspect boolean not null,
+    -- Counters that fell without a word: 0 none, 1 once, 2 and came again unchanged.
+    suspect bigint not null default 0,
+    suspect_uploaded bigint not null default 0,
+    suspect_downloaded bigint not null default 0,
     -- Still in its swarm.
     active boolean not null,
     peer_id bytea not null,
@@ -141,4 +144,30 @@ values (1, 0);
 create table marks (
     name text primary key,
     value bigint not null
+);
+
+-- Announces that couldn't be applied, for somebody to look at. Counters are cumulative: if the session's row in
+-- `sessions` has come past these since, their growth has been credited after all; and a session's next row here counts
+-- the growth of the one before in.
+create table set_aside (
+    id bigint generated always as identity primary key,
+    -- Their records are in this journal, after the one position and up to the other.
+    journal text not null,
+    position_from bigint not null,
+    position_to bigint not null,
+    user_id bigint not null,
+    torrent_id bigint not null,
+    peer_id bytea not null,
+    -- As last reported.
+    uploaded bigint not null,
+    downloaded bigint not null,
+    bytes_left bigint not null,
+    -- What they would have been credited with. Null: can't be told.
+    growth_uploaded bigint,
+    growth_downloaded bigint,
+    announced_at bigint not null,
+    -- When the download was finished, if it was: a snatch that may be missing.
+    completed_at bigint,
+    reason text not null,
+    created_at bigint not null
 );

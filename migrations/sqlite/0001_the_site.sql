@@ -91,7 +91,10 @@ create table sessions (
     -- The baseline: where counted growth ends.
     uploaded integer not null,
     downloaded integer not null,
-    suspect integer not null,
+    -- Counters that fell without a word: 0 none, 1 once, 2 and came again unchanged.
+    suspect integer not null default 0,
+    suspect_uploaded integer not null default 0,
+    suspect_downloaded integer not null default 0,
     -- All the growth this session was ever credited with.
     credited_uploaded integer not null,
     credited_downloaded integer not null,
@@ -140,4 +143,30 @@ values (1, 0);
 create table marks (
     name text primary key,
     value integer not null
+) strict;
+
+-- Announces that couldn't be applied, for somebody to look at. Counters are cumulative: if the session's row in
+-- `sessions` has come past these since, their growth has been credited after all; and a session's next row here counts
+-- the growth of the one before in.
+create table set_aside (
+    id integer primary key,
+    -- Their records are in this journal, after the one position and up to the other.
+    journal text not null,
+    position_from integer not null,
+    position_to integer not null,
+    user_id integer not null,
+    torrent_id integer not null,
+    peer_id blob not null,
+    -- As last reported.
+    uploaded integer not null,
+    downloaded integer not null,
+    bytes_left integer not null,
+    -- What they would have been credited with. Null: can't be told.
+    growth_uploaded integer,
+    growth_downloaded integer,
+    announced_at integer not null,
+    -- When the download was finished, if it was: a snatch that may be missing.
+    completed_at integer,
+    reason text not null,
+    created_at integer not null
 ) strict;

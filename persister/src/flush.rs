@@ -1,94 +1,82 @@
-//! The ledger's heartbeat: what the outbox holds, merged and applied in one transaction, every flush interval.
+//! The ledger's heartbeat: every flush interval, what is new in the journal goes into the database.
 //!
-//! A batch that fails is tried again as it is, with the same mark: if its commit had gone through unnoticed, the mark
-//! says so, and nothing is counted twice. Meanwhile announces go on, and their records merge into the next batch.
+//! One rule makes it exact: the database is the journal, folded up to the mark, and each transaction moves both on
+//! together. So nothing in this process's memory matters. After any surprise (a lost answer, a wrong hint, a refused
+//! row) it is dropped, the mark is read again, and the journal is read on from there: as after a start.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
-use store::{Applied, Batch, Mark, Result, Store, StoreError};
+use store::{Applied, Batch, Care, Mark, Store, StoreError};
 use tokio::sync::watch;
-use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracker_core::ids::UnixTime;
-use tracker_core::record::{Record, SessionKey, Ticket};
+use tracker_core::record::Record;
 use tracker_core::tracker::Tracker;
 
-use crate::merge::Pending;
+use crate::baselines::Baselines;
+use crate::journal::{Log, Position, ReadError, Reader};
+use crate::merge::merge;
 
 /// Pauses after failures double from a flush interval up to this.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
-/// A transaction that takes longer is given up, and tried again: its mark tells if it had gone through.
+/// A transaction that takes longer is given up, and tried again: the mark tells if it had gone through.
 const APPLY_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long everything that is left may take at the end.
+/// How long the rest may take at the end. What is left then is in the journal.
 const FINISH_LIMIT: Duration = Duration::from_secs(30);
 
-/// Sessions in one transaction: about a second's work for either database, so that after a long absence nobody else is
-/// kept waiting for longer.
-const BATCH_SESSIONS_MAX: usize = 20_000;
+/// Records in one transaction: about a second's work for either database, so that after a long absence nobody else is
+/// kept waiting for longer; and some 30 MB of memory.
+const BATCH_MAX: usize = 50_000;
 
-/// Sessions that may wait, some 300 MB. With more, records stay in the outbox, and once that is full announces are
-/// refused for a few minutes, which loses nothing.
-const WAITING_SESSIONS_MAX: usize = 1_000_000;
-
-/// How often the outbox is emptied while the database works on a batch.
-const GATHER_PERIOD: Duration = Duration::from_millis(100);
-
-/// Between two tries at the end.
-const FINISH_PAUSE: Duration = Duration::from_millis(500);
+/// A database that refuses so many records one after the other has another trouble than they: then it is waited for.
+const SET_ASIDE_MAX: u32 = 100;
 
 /// How often peers that fell silent are looked for in memory.
 const SWEEP_PERIOD: Duration = Duration::from_secs(60);
 
-/// Takes records out of the tracker's outbox and brings them into the database. One a process.
+/// Brings the journal into the database. One a process.
 #[derive(Debug)]
 pub struct Persister {
     store: Store,
     tracker: Arc<Tracker>,
-    mark: Mark,
-    pending: Pending,
-    /// On their way, the first perhaps there already.
-    in_flight: VecDeque<InFlight>,
-    /// What the sessions under way, as far as memory doesn't know them, will be settled up to.
-    tickets: HashMap<SessionKey, Ticket>,
-    buffer: Vec<Record>,
+    log: Log,
+    /// The journal's name in `marks`.
+    name: String,
+    place: Place,
+    baselines: Baselines,
+    /// Records to take at once: less after a refusal, until the record that is refused stands alone.
+    size: usize,
+    care: Care,
+    set_aside_in_a_row: u32,
+    records: Vec<Record>,
+    /// When the oldest record that isn't in the database was announced.
+    oldest: Option<UnixTime>,
     meters: Meters,
     retire_at: Instant,
 }
 
+/// How far the database has come.
 #[derive(Debug)]
-struct InFlight {
-    batch: Arc<Batch>,
-    records: u64,
-    oldest: Option<UnixTime>,
-    tries: u32,
+struct Place {
+    position: u64,
+    /// A transaction was sent, and nobody knows whether it went through.
+    doubt: Option<Doubt>,
+    /// Reads on from `position`. `None`: the mark is to be read first.
+    reader: Option<Reader>,
 }
 
-#[derive(Debug)]
-struct Meters {
-    records: Counter,
-    flush_seconds: Histogram,
-    lag_seconds: Gauge,
-    uploaded: Counter,
-    downloaded: Counter,
-    orphans: Counter,
-    failures: Counter,
+/// What such a transaction held.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    to: u64,
+    records: usize,
 }
 
-/// The process ends, and the database doesn't have these.
-#[derive(Debug, thiserror::Error)]
-#[error("{sessions} sessions couldn't be saved before the end: {reason}")]
-pub struct Unsaved {
-    /// Sessions with something that isn't in the database.
-    pub sessions: usize,
-    /// Why.
-    pub reason: String,
-}
-
-/// Why a batch isn't in the database yet.
+/// Why the journal isn't in the database yet.
 #[derive(Debug, thiserror::Error)]
 pub enum FlushError {
     /// What the database said.
@@ -97,31 +85,66 @@ pub enum FlushError {
     /// It said nothing.
     #[error("the database didn't answer for {} s", APPLY_LIMIT.as_secs())]
     Silent,
+    /// What the disk said.
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    /// Somebody else moves our mark: to go on would lose what is in our journal.
+    #[error(
+        "another process brings a journal of the same name into the database: is data_dir a copy of another tracker's? \
+         Stop one of them, and start it with a data_dir of its own; its journal stays where it is"
+    )]
+    Foreign,
+}
+
+/// What the database doesn't have at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Records that the next start brings in.
+    pub records: u64,
 }
 
 impl Persister {
-    /// `journal` names this process's marks in the database: the same after a restart, another for another process.
-    pub async fn new(store: Store, tracker: Arc<Tracker>, journal: String) -> Result<Self> {
-        let position = store.mark(&journal).await?.unwrap_or(0);
-        Ok(Self {
+    /// `name` is the journal's in the database: the same after a restart, another for another process.
+    pub fn new(
+        store: Store,
+        tracker: Arc<Tracker>,
+        log: Log,
+        name: String,
+        applied: Position,
+        baselines: Baselines,
+    ) -> Self {
+        let reader = Some(log.reader(applied));
+        Self {
             store,
             tracker,
-            mark: Mark { journal, position },
-            pending: Pending::default(),
-            in_flight: VecDeque::new(),
-            tickets: HashMap::new(),
-            buffer: Vec::new(),
+            log,
+            name,
+            place: Place {
+                position: applied.0,
+                doubt: None,
+                reader,
+            },
+            baselines,
+            size: BATCH_MAX,
+            care: Care::Trusting,
+            set_aside_in_a_row: 0,
+            records: Vec::new(),
+            oldest: None,
             meters: Meters::new(),
             retire_at: Instant::now(),
-        })
+        }
     }
 
     /// Flushes at every interval until told to stop, then once more.
+    ///
+    /// # Errors
+    ///
+    /// Only what waiting doesn't mend.
     pub async fn run(
         mut self,
         interval: Duration,
         mut stopped: watch::Receiver<bool>,
-    ) -> Result<(), Unsaved> {
+    ) -> Result<Left, FlushError> {
         let mut failures = 0;
         let mut next_sweep = Instant::now() + SWEEP_PERIOD;
         loop {
@@ -135,7 +158,9 @@ impl Persister {
                     0
                 }
                 Ok(()) => 0,
+                Err(error @ FlushError::Foreign) => return Err(error),
                 Err(error) => {
+                    self.meters.failures.increment(1);
                     if failures == 0 {
                         tracing::warn!(%error, "a batch couldn't be applied, trying on");
                     }
@@ -150,13 +175,187 @@ impl Persister {
         }
     }
 
-    /// Brings everything that is there when it begins into the database.
+    /// Brings everything into the database that is in the journal when it begins.
     pub async fn flush(&mut self) -> Result<(), FlushError> {
-        self.gather();
-        self.apply_all().await?;
-        // Only now: while batches fail, what comes in goes on merging.
-        self.make_batches();
-        self.apply_all().await
+        let end = self.log.end().0;
+        while self.place.position < end && self.step().await? {}
+        Ok(())
+    }
+
+    /// One batch, at most. False when there was nothing to do; after an error, the next step starts from the mark.
+    pub async fn step(&mut self) -> Result<bool, FlushError> {
+        let mut reader = match self.place.reader.take() {
+            Some(reader) => reader,
+            None => self.find_place().await?,
+        };
+        // A try whose outcome is in doubt is repeated with the same end, so that there is one doubt at a time.
+        let wanted = self.place.doubt.map_or(self.size, |doubt| doubt.records);
+        let mut to = Position(self.place.position);
+        self.records.clear();
+        let records = &mut self.records;
+        reader.read(wanted, |position, record| {
+            to = position;
+            records.push(*record);
+        })?;
+        if self.records.is_empty() {
+            self.place.reader = Some(reader);
+            self.oldest = None;
+            return Ok(false);
+        }
+        self.oldest = self.records.iter().map(|record| record.at).min();
+        let batch = self.batch(to);
+        let applied = self.apply(&batch).await?;
+        if applied.set_aside == 0 {
+            self.set_aside_in_a_row = 0;
+        }
+        self.take_over(&batch, &applied);
+        self.place.reader = Some(reader);
+        Ok(true)
+    }
+
+    fn batch(&mut self, to: Position) -> Batch {
+        let baselines = &self.baselines;
+        Batch {
+            mark: Mark {
+                journal: self.name.clone(),
+                from: self.place.position,
+                to: to.0,
+            },
+            sessions: merge(&mut self.records, |key| baselines.get(key)),
+        }
+    }
+
+    /// Once trusting the hints; a wrong one is found out, and then once more, carefully.
+    async fn apply(&mut self, batch: &Batch) -> Result<Applied, FlushError> {
+        let begun = Instant::now();
+        loop {
+            let doubted = self.place.doubt.replace(self.doubt(batch));
+            let answer = match timeout(APPLY_LIMIT, self.store.apply(batch, self.care)).await {
+                Ok(answer) => answer,
+                Err(_) => return Err(FlushError::Silent),
+            };
+            match answer {
+                Ok(applied) => {
+                    self.place.doubt = None;
+                    self.meters.flush_seconds.record(begun.elapsed());
+                    return Ok(applied);
+                }
+                // A clear answer: this try did nothing. Whether an earlier one did is for the next step to find out.
+                Err(error @ StoreError::Moved { .. }) => {
+                    self.place.doubt = doubted;
+                    return Err(error.into());
+                }
+                Err(StoreError::Stale) if self.care == Care::Trusting => {
+                    self.place.doubt = None;
+                    self.care = Care::Careful;
+                    self.meters.stale.increment(1);
+                }
+                Err(error) if !error.is_about_the_data() => return Err(error.into()),
+                Err(error) => {
+                    self.place.doubt = None;
+                    if let Some(applied) = self.narrow(batch, &error).await? {
+                        return Ok(applied);
+                    }
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    /// The database refuses something in the batch: first it is asked carefully, then for less and less at a time, and
+    /// the record that is refused even alone is set aside, with the reason, for the operator.
+    async fn narrow(
+        &mut self,
+        batch: &Batch,
+        refused: &StoreError,
+    ) -> Result<Option<Applied>, FlushError> {
+        if self.care == Care::Trusting {
+            self.care = Care::Careful;
+            return Ok(None);
+        }
+        if self.records.len() > 1 {
+            self.size = (self.records.len() / 2).max(1);
+            return Ok(None);
+        }
+        if self.set_aside_in_a_row >= SET_ASIDE_MAX {
+            return Ok(None);
+        }
+        self.set_aside_in_a_row += 1;
+        let reason = refused.to_string();
+        for change in &batch.sessions {
+            tracing::error!(
+                user = change.key.user.0,
+                torrent = change.key.torrent.0,
+                position = batch.mark.to,
+                reason,
+                "an announce was set aside: see the table set_aside"
+            );
+        }
+        self.place.doubt = Some(self.doubt(batch));
+        self.store
+            .set_aside(batch, &reason, UnixTime::now())
+            .await?;
+        self.place.doubt = None;
+        Ok(Some(Applied {
+            baselines: vec![None; batch.sessions.len()],
+            set_aside: batch.sessions.len() as u64,
+            ..Applied::default()
+        }))
+    }
+
+    fn doubt(&self, batch: &Batch) -> Doubt {
+        Doubt {
+            to: batch.mark.to,
+            records: self.records.len(),
+        }
+    }
+
+    /// Asks the database how far it is, and reads on from there.
+    async fn find_place(&mut self) -> Result<Reader, FlushError> {
+        let asked = timeout(APPLY_LIMIT, self.store.mark(&self.name)).await;
+        let found = asked.map_err(|_| FlushError::Silent)??.unwrap_or(0);
+        let in_doubt = self.place.doubt.map(|doubt| doubt.to);
+        let ours = found == self.place.position || Some(found) == in_doubt;
+        if found > self.place.position && !ours {
+            return Err(FlushError::Foreign);
+        }
+        if found < self.place.position {
+            tracing::error!(
+                had = self.place.position,
+                has = found,
+                "the database has forgotten announces: was a backup restored? Replaying what is in the journal"
+            );
+        }
+        if found != self.place.position {
+            self.place.position = found;
+            self.place.doubt = None;
+        }
+        Ok(self.log.reader(Position(found)))
+    }
+
+    /// What the transaction found out goes back into memory.
+    fn take_over(&mut self, batch: &Batch, applied: &Applied) {
+        for (change, baseline) in batch.sessions.iter().zip(&applied.baselines) {
+            match baseline {
+                Some(baseline) => self.baselines.put(change.key, *baseline),
+                None => self.baselines.forget(&change.key),
+            }
+        }
+        for &(torrent, snatches) in &applied.snatches {
+            self.tracker.swarms.add_completed(torrent, snatches);
+        }
+        self.place.position = batch.mark.to;
+        self.oldest = None;
+        self.care = Care::Trusting;
+        self.size = (self.size * 2).min(BATCH_MAX);
+        let meters = &self.meters;
+        meters.records.increment(self.records.len() as u64);
+        meters.uploaded.increment(applied.growth.uploaded);
+        meters.downloaded.increment(applied.growth.downloaded);
+        meters.set_aside.increment(applied.set_aside);
+        if let Err(error) = self.log.drop_through(Position(batch.mark.to)) {
+            tracing::warn!(%error, "a journal segment that isn't needed any more couldn't be deleted");
+        }
     }
 
     /// Peers not heard from for two announce intervals leave memory, and won't come back with a restart.
@@ -178,152 +377,49 @@ impl Persister {
         }
     }
 
-    fn gather(&mut self) {
-        let waiting = self.waiting();
-        let pending = &mut self.pending;
-        if waiting < WAITING_SESSIONS_MAX {
-            self.tracker
-                .outbox
-                .drain(&mut self.buffer, |record| pending.add(record));
-        }
-    }
-
-    /// Sessions with something that isn't in the database.
-    fn waiting(&self) -> usize {
-        let sessions = |in_flight: &InFlight| in_flight.batch.sessions.len();
-        self.pending.sessions() + self.in_flight.iter().map(sessions).sum::<usize>()
-    }
-
-    fn make_batches(&mut self) {
-        let (records, oldest) = (self.pending.records(), self.pending.oldest());
-        self.tickets = self.pending.take_tickets();
-        let mut sessions = self.pending.take();
-        while !sessions.is_empty() {
-            let rest = sessions.split_off(sessions.len().min(BATCH_SESSIONS_MAX));
-            self.mark.position += 1;
-            self.in_flight.push_back(InFlight {
-                batch: Arc::new(Batch {
-                    sessions,
-                    mark: Some(self.mark.clone()),
-                }),
-                // Counted once all of them are there.
-                records: if rest.is_empty() { records } else { 0 },
-                oldest,
-                tries: 0,
-            });
-            sessions = rest;
-        }
-    }
-
-    async fn apply_all(&mut self) -> Result<(), FlushError> {
-        while !self.in_flight.is_empty() {
-            self.apply_first().await?;
-        }
-        Ok(())
-    }
-
-    /// Applies the first batch under way. Announces go on meanwhile, so the outbox is emptied while the database works.
-    async fn apply_first(&mut self) -> Result<(), FlushError> {
-        let Some(first) = self.in_flight.front_mut() else {
-            return Ok(());
-        };
-        first.tries += 1;
-        let is_first_try = first.tries == 1;
-        let (store, batch) = (self.store.clone(), Arc::clone(&first.batch));
-        let begun = Instant::now();
-        let mut applying = std::pin::pin!(timeout(APPLY_LIMIT, store.apply(&batch)));
-        let mut tick = interval(GATHER_PERIOD);
-        let result = loop {
-            tokio::select! {
-                result = &mut applying => break result,
-                _ = tick.tick() => {
-                    self.gather();
-                    self.note_lag();
-                }
-            }
-        };
-        let applied = match result {
-            Ok(Ok(applied)) => applied,
-            failed => {
-                self.meters.failures.increment(1);
-                failed.map_err(|_| FlushError::Silent)??;
-                return Ok(());
-            }
-        };
-        if applied.already && is_first_try {
-            return self.leave_foreign_marks().await;
-        }
-        self.meters.flush_seconds.record(begun.elapsed());
-        self.take_over(&applied);
-        if let Some(done) = self.in_flight.pop_front() {
-            self.meters.records.increment(done.records);
-        }
-        Ok(())
-    }
-
-    /// A batch that was never sent can't be there: somebody else marks theirs with our name. Ours must not be lost.
-    async fn leave_foreign_marks(&mut self) -> Result<(), FlushError> {
-        let name = &self.mark.journal;
-        tracing::error!(journal = %name, "another process uses this journal.id: is data_dir a copy of another one?");
-        // Before anything can fail: a batch that still counts as sent would be taken for applied the next time.
-        self.in_flight
-            .iter_mut()
-            .for_each(|in_flight| in_flight.tries = 0);
-        self.mark.position = self.store.mark(name).await?.unwrap_or(0);
-        for in_flight in &mut self.in_flight {
-            self.mark.position += 1;
-            let sessions = in_flight.batch.sessions.clone();
-            let mark = Some(self.mark.clone());
-            in_flight.batch = Arc::new(Batch { sessions, mark });
-        }
-        Ok(())
-    }
-
-    /// What the transaction found out goes back into memory.
-    fn take_over(&self, applied: &Applied) {
-        for (key, baseline) in &applied.resolved {
-            if let Some(&last) = self.tickets.get(key) {
-                self.tracker.swarms.settle(key, last, *baseline);
-            }
-        }
-        for &(torrent, snatches) in &applied.snatches {
-            self.tracker.swarms.add_completed(torrent, snatches);
-        }
-        self.meters.uploaded.increment(applied.growth.uploaded);
-        self.meters.downloaded.increment(applied.growth.downloaded);
-        self.meters.orphans.increment(applied.orphans);
-    }
-
     fn note_lag(&self) {
-        let in_flight = self.in_flight.front().and_then(|first| first.oldest);
-        let oldest = in_flight.or(self.pending.oldest());
-        let lag = oldest.map_or(0, |oldest| UnixTime::now().secs_since(oldest));
+        let lag = self
+            .oldest
+            .map_or(0, |oldest| UnixTime::now().secs_since(oldest));
         self.meters.lag_seconds.set(f64::from(lag));
     }
 
-    async fn finish(mut self) -> Result<(), Unsaved> {
+    /// The rest. A database that is away isn't waited for long: the journal keeps what it doesn't have.
+    async fn finish(mut self) -> Result<Left, FlushError> {
         let deadline = Instant::now() + FINISH_LIMIT;
-        let mut last_reason = None;
+        let mut tries = 0;
         loop {
             match timeout_at(deadline, self.flush()).await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) => last_reason = Some(error.to_string()),
-                Err(_) => {
-                    let silent = || "the database doesn't answer".to_owned();
-                    return Err(Unsaved {
-                        sessions: self.waiting(),
-                        reason: last_reason.unwrap_or_else(silent),
-                    });
-                }
+                Ok(Err(error @ FlushError::Foreign)) => return Err(error),
+                // Not more than a few times: it may have been a hiccup.
+                Ok(Err(_)) if tries < FINISH_TRIES => tries += 1,
+                Ok(_) | Err(_) => break,
             }
-            sleep(FINISH_PAUSE).await;
         }
+        Ok(Left {
+            records: self.log.end().0.saturating_sub(self.place.position),
+        })
     }
 }
+
+/// More often the last batch isn't tried.
+const FINISH_TRIES: u32 = 20;
 
 fn backoff(interval: Duration, failures: u32) -> Duration {
     let doubled = interval.saturating_mul(1 << failures.min(16));
     doubled.min(BACKOFF_MAX.max(interval))
+}
+
+#[derive(Debug)]
+struct Meters {
+    records: Counter,
+    flush_seconds: Histogram,
+    lag_seconds: Gauge,
+    uploaded: Counter,
+    downloaded: Counter,
+    set_aside: Counter,
+    stale: Counter,
+    failures: Counter,
 }
 
 impl Meters {
@@ -334,7 +430,8 @@ impl Meters {
             lag_seconds: metrics::gauge!("purser_persist_lag_seconds"),
             uploaded: metrics::counter!("purser_credit_bytes_total", "direction" => "uploaded"),
             downloaded: metrics::counter!("purser_credit_bytes_total", "direction" => "downloaded"),
-            orphans: metrics::counter!("purser_orphan_sessions_total"),
+            set_aside: metrics::counter!("purser_set_aside_sessions_total"),
+            stale: metrics::counter!("purser_stale_hints_total"),
             failures: metrics::counter!("purser_flush_failures_total"),
         }
     }

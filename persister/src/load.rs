@@ -1,11 +1,15 @@
-//! At the start: everything a tracker knows, page by page out of the database.
+//! At the start: everything a tracker knows, page by page out of the database; then what only the journal knows.
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use store::{ChangeId, PAGE_MAX, Result, Store};
 use tracker_core::ids::UnixTime;
+use tracker_core::record::Record;
 use tracker_core::session::StoredSession;
 use tracker_core::tracker::Tracker;
+
+use crate::baselines::Baselines;
+use crate::journal::{Log, Position, ReadError};
 
 /// What is being loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub enum Stage {
     Torrents,
     /// The sessions that were in a swarm when the tracker stopped.
     Sessions,
+    /// Announces that the database doesn't have yet.
+    Journal,
 }
 
 /// How far it is: for a progress bar.
@@ -29,20 +35,69 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// Fills an empty tracker. Returns the change from which on [`follow`](crate::follow) must read: it is asked for first,
-/// so that what changes meanwhile is read twice rather than never.
+/// What [`load`] brings for others.
+#[derive(Debug)]
+pub struct Loaded {
+    /// From where on [`follow`](crate::follow) must read: asked for first, so that what changes meanwhile is read twice
+    /// rather than never.
+    pub change: ChangeId,
+    /// The baselines of the sessions that are in their swarms.
+    pub baselines: Baselines,
+}
+
+/// Fills an empty tracker from the database.
 pub async fn load(
     store: &Store,
     tracker: &Tracker,
     now: UnixTime,
     report: &mut (dyn FnMut(Progress) + Send),
-) -> Result<ChangeId> {
-    let mark = store.latest_change().await?;
+) -> Result<Loaded> {
+    let change = store.latest_change().await?;
     load_members(store, tracker, now, report).await?;
     load_torrents(store, tracker, report).await?;
-    load_sessions(store, tracker, now, report).await?;
-    Ok(mark)
+    let baselines = load_sessions(store, tracker, now, report).await?;
+    Ok(Loaded { change, baselines })
 }
+
+/// Does to the swarms what the journal has and the database hasn't. Their credit comes in its own time, by the
+/// [persister](crate::flush).
+pub fn replay(
+    log: &Log,
+    applied: Position,
+    tracker: &Tracker,
+    now: UnixTime,
+    report: &mut dyn FnMut(Progress),
+) -> Result<(), ReadError> {
+    let settings = tracker.settings.load_full();
+    let oldest = UnixTime(now.0.saturating_sub(settings.peer_timeout_secs()));
+    let max_clients = settings.max_peers_per_torrent_per_user;
+    let mut rng = SmallRng::from_rng(&mut rand::rng());
+    let mut progress = Progress {
+        stage: Stage::Journal,
+        done: 0,
+        total: log.end().0.saturating_sub(applied.0),
+    };
+    let mut replay_one = |_, record: &Record| {
+        let stays = record.at >= oldest && tracker.roster.is_active(record.session.user);
+        let record = Record {
+            in_swarm: record.in_swarm && stays,
+            ..*record
+        };
+        tracker.swarms.replay(&record, max_clients, &mut rng);
+    };
+    let mut reader = log.reader(applied);
+    loop {
+        report(progress);
+        let read = reader.read(REPLAY_PAGE, &mut replay_one)?;
+        if read == 0 {
+            return Ok(());
+        }
+        progress.done += read as u64;
+    }
+}
+
+/// Records between two moves of the progress bar.
+const REPLAY_PAGE: usize = 65_536;
 
 async fn load_members(
     store: &Store,
@@ -106,7 +161,7 @@ async fn load_sessions(
     tracker: &Tracker,
     now: UnixTime,
     report: &mut (dyn FnMut(Progress) + Send),
-) -> Result<()> {
+) -> Result<Baselines> {
     let settings = tracker.settings.load_full();
     let since = UnixTime(now.0.saturating_sub(settings.peer_timeout_secs()));
     let mut progress = Progress {
@@ -116,6 +171,7 @@ async fn load_sessions(
     };
     // Swarms are kept in random order; which one is of no consequence.
     let mut rng = SmallRng::from_rng(&mut rand::rng());
+    let mut baselines = Baselines::default();
     let mut after = None;
     loop {
         report(progress);
@@ -123,10 +179,11 @@ async fn load_sessions(
             .active_sessions(since, after.as_ref(), PAGE_MAX)
             .await?;
         let Some(last) = page.last() else {
-            return Ok(());
+            return Ok(baselines);
         };
         after = Some(last.key);
         progress.done += page.len() as u64;
+        page.iter().for_each(|session| baselines.learn(session));
         let is_active = |session: &&StoredSession| tracker.roster.is_active(session.key.user);
         for session in page.iter().filter(is_active) {
             let max_clients = settings.max_peers_per_torrent_per_user;

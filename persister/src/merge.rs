@@ -1,92 +1,35 @@
-//! Many records of a session become one change of its row. So what waits grows with the sessions, and not with the time
-//! that the database is away.
+//! Records become the changes of a batch: one a session, in the order of their keys.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use store::{Observation, SessionChange};
+use tracker_core::accounting::Baseline;
+use tracker_core::record::{Endpoint, Event, Record, Role, SessionKey};
 
-use store::{Observation, SessionChange, SessionGrowth};
-use tracker_core::ids::UnixTime;
-use tracker_core::record::{Endpoint, Event, Record, Role, SessionKey, Ticket};
-
-/// Observations kept of a session that memory doesn't know. At one announce in half an hour that is five days without a
-/// database; after that the latest takes the place of the one before, which can only cost what a restarting client earned.
-const OBSERVATIONS_MAX: usize = 256;
-
-/// Sessions that there is always room for.
-const CAPACITY_KEPT: usize = 65_536;
-
-/// What has been taken out of the outbox and isn't on its way to the database yet.
-#[derive(Debug, Default)]
-pub struct Pending {
-    sessions: HashMap<SessionKey, SessionChange>,
-    /// Of those that memory doesn't know: their latest report.
-    tickets: HashMap<SessionKey, Ticket>,
-    records: u64,
-    oldest: Option<UnixTime>,
-}
-
-impl Pending {
-    /// Takes the next record of its session.
-    pub fn add(&mut self, record: &Record) {
-        self.records += 1;
-        self.oldest = self.oldest.or(Some(record.at));
-        let change = match self.sessions.entry(record.session) {
-            Entry::Vacant(vacant) => vacant.insert(first_change(record)),
-            Entry::Occupied(occupied) => {
-                let change = occupied.into_mut();
-                grow(&mut change.growth, record);
-                change
+/// Sorts the records by session, each session's in the order in which they happened, and merges them.
+pub fn merge(
+    records: &mut [Record],
+    hint: impl Fn(&SessionKey) -> Option<Baseline>,
+) -> Vec<SessionChange> {
+    // Stable: the order within a session is what its credit hangs on.
+    records.sort_by_key(|record| record.session);
+    let mut changes = Vec::<SessionChange>::with_capacity(records.len());
+    for record in &*records {
+        match changes.last_mut().filter(|last| last.key == record.session) {
+            Some(change) => {
+                change.rest.push(observation(record));
+                follow_up(change, record);
             }
-        };
-        follow_up(change, record);
-        if matches!(change.growth, SessionGrowth::Unresolved(_)) {
-            self.tickets.insert(record.session, record.ticket);
+            None => changes.push(first_change(record, hint(&record.session))),
         }
     }
-
-    /// Everything so far, sorted by session, and nothing is pending any more.
-    pub fn take(&mut self) -> Vec<SessionChange> {
-        (self.records, self.oldest) = (0, None);
-        let mut sessions: Vec<_> = self.sessions.drain().map(|(_, change)| change).collect();
-        sessions.sort_unstable_by_key(|change| change.key);
-        // An hour without the database shouldn't cost its memory for ever.
-        if self.sessions.capacity() > CAPACITY_KEPT {
-            self.sessions.shrink_to(CAPACITY_KEPT);
-        }
-        sessions
-    }
-
-    /// The latest report of each session that memory doesn't know: what it will be settled up to.
-    pub fn take_tickets(&mut self) -> HashMap<SessionKey, Ticket> {
-        std::mem::take(&mut self.tickets)
-    }
-
-    /// Sessions that have changed since the last [`take`](Self::take).
-    pub fn sessions(&self) -> usize {
-        self.sessions.len()
-    }
-
-    /// Records merged since the last [`take`](Self::take).
-    pub fn records(&self) -> u64 {
-        self.records
-    }
-
-    /// When the oldest of them was announced.
-    pub fn oldest(&self) -> Option<UnixTime> {
-        self.oldest
-    }
+    changes
 }
 
-fn first_change(record: &Record) -> SessionChange {
-    SessionChange {
+fn first_change(record: &Record, known: Option<Baseline>) -> SessionChange {
+    let mut change = SessionChange {
         key: record.session,
-        growth: match record.settled {
-            Some(settled) => SessionGrowth::Known {
-                growth: settled.growth,
-                baseline: settled.baseline,
-            },
-            None => SessionGrowth::Unresolved(vec![observation(record)]),
-        },
+        known,
+        first: observation(record),
+        rest: Vec::new(),
         bytes_left: record.left,
         role: record.role,
         active: true,
@@ -95,29 +38,9 @@ fn first_change(record: &Record) -> SessionChange {
         first_at: record.at,
         announced_at: record.at,
         completed_at: None,
-    }
-}
-
-fn grow(growth: &mut SessionGrowth, record: &Record) {
-    match (growth, record.settled) {
-        (SessionGrowth::Known { growth, baseline }, Some(settled)) => {
-            *growth = growth.saturating_add(settled.growth);
-            *baseline = settled.baseline;
-        }
-        // It left the swarm and came back: memory has forgotten it, and here its baseline still is.
-        (SessionGrowth::Known { growth, baseline }, None) => {
-            let observation = observation(record);
-            *growth =
-                growth.saturating_add(baseline.observe(observation.counters, observation.started));
-        }
-        // Even if memory knows it by now: the replay starts at the stored baseline and passes over what it has seen.
-        (SessionGrowth::Unresolved(observations), _) => {
-            if observations.len() >= OBSERVATIONS_MAX {
-                observations.pop();
-            }
-            observations.push(observation(record));
-        }
-    }
+    };
+    follow_up(&mut change, record);
+    change
 }
 
 /// All but the counters: the latest word counts.
@@ -144,9 +67,8 @@ fn observation(record: &Record) -> Observation {
 
 #[cfg(test)]
 mod tests {
-    use tracker_core::accounting::{Baseline, Counters};
-    use tracker_core::ids::{PeerId, TorrentId, UserId};
-    use tracker_core::record::Settled;
+    use tracker_core::accounting::Counters;
+    use tracker_core::ids::{PeerId, TorrentId, UnixTime, UserId};
 
     use super::*;
 
@@ -157,12 +79,10 @@ mod tests {
                 torrent: TorrentId(1),
                 peer_id: PeerId([1; 20]),
             },
-            ticket: Ticket(uploaded),
             counters: Counters {
                 uploaded,
                 downloaded: 0,
             },
-            settled: None,
             left: 0,
             role: Role::Seeder,
             in_swarm: event != Event::Stopped,
@@ -172,70 +92,32 @@ mod tests {
         }
     }
 
-    fn known(user: u32, uploaded: u64, growth: u64, event: Event) -> Record {
-        let counters = |uploaded| Counters {
-            uploaded,
-            downloaded: 0,
-        };
-        let settled = Settled {
-            growth: counters(growth),
-            baseline: Baseline::starting_at(counters(uploaded)),
-        };
-        Record {
-            settled: Some(settled),
-            ..record(user, uploaded, event)
-        }
-    }
-
-    fn merged(records: &[Record]) -> Vec<SessionChange> {
-        let mut pending = Pending::default();
-        records.iter().for_each(|record| pending.add(record));
-        pending.take()
+    fn merged(mut records: Vec<Record>) -> Vec<SessionChange> {
+        merge(&mut records, |_| None)
     }
 
     #[test]
-    fn growth_of_a_known_session_adds_up() {
-        let changes = merged(&[known(1, 10, 10, Event::None), known(1, 25, 15, Event::None)]);
-        let [change] = &changes[..] else {
-            panic!("one session, one change")
-        };
-        let SessionGrowth::Known { growth, baseline } = change.growth else {
-            panic!("known")
-        };
-        assert_eq!((growth.uploaded, baseline.counters.uploaded), (25, 25));
-        assert_eq!(
-            (change.first_at, change.announced_at),
-            (UnixTime(110), UnixTime(125))
-        );
-    }
-
-    #[test]
-    fn session_that_stopped_and_came_back_goes_on_from_its_baseline() {
-        let changes = merged(&[
-            known(1, 10, 10, Event::Stopped),
-            record(1, 10, Event::Stopped),
-            record(1, 13, Event::None),
+    fn every_word_of_a_session_is_kept_in_order() {
+        let changes = merged(vec![
+            record(2, 9, Event::None),
+            record(1, 0, Event::Started),
+            record(1, 7, Event::None),
+            record(1, 5, Event::Stopped),
         ]);
-        let SessionGrowth::Known { growth, .. } = changes[0].growth else {
-            panic!("known")
+        let [one, two] = &changes[..] else {
+            panic!("two sessions, two changes")
         };
-        assert_eq!(growth.uploaded, 13);
-        assert!(changes[0].active);
-    }
-
-    #[test]
-    fn unknown_session_keeps_every_word_for_the_replay_up_to_a_limit() {
-        let mut records: Vec<_> = (0..300)
-            .map(|uploaded| record(1, uploaded, Event::None))
+        assert_eq!((one.key.user, two.key.user), (UserId(1), UserId(2)));
+        let said: Vec<_> = std::iter::once(&one.first)
+            .chain(&one.rest)
+            .map(|word| (word.counters.uploaded, word.started))
             .collect();
-        records.push(known(1, 400, 1, Event::None));
-        let changes = merged(&records);
-        let SessionGrowth::Unresolved(observations) = &changes[0].growth else {
-            panic!("unresolved")
-        };
-        assert_eq!(observations.len(), OBSERVATIONS_MAX);
-        assert_eq!(observations.first().map(|o| o.counters.uploaded), Some(0));
-        assert_eq!(observations.last().map(|o| o.counters.uploaded), Some(400));
+        assert_eq!(said, [(0, true), (7, false), (5, false)]);
+        assert_eq!(
+            (one.first_at, one.announced_at),
+            (UnixTime(100), UnixTime(105))
+        );
+        assert!(!one.active && two.active);
     }
 
     #[test]
@@ -244,7 +126,7 @@ mod tests {
             endpoint: Endpoint::V6([2; 18]),
             ..record(1, 2, Event::Completed)
         };
-        let changes = merged(&[record(1, 1, Event::Completed), v6]);
+        let changes = merged(vec![record(1, 1, Event::Completed), v6]);
         assert_eq!(
             (changes[0].endpoint4, changes[0].endpoint6),
             (Some([1; 6]), Some([2; 18]))
@@ -256,28 +138,24 @@ mod tests {
             ..record(1, 1, Event::Completed)
         };
         assert_eq!(
-            merged(&[leecher])[0].completed_at,
+            merged(vec![leecher])[0].completed_at,
             None,
             "nothing is complete with bytes left"
         );
     }
 
     #[test]
-    fn changes_come_sorted_and_once() {
-        let mut pending = Pending::default();
-        for user in [3, 1, 2, 1] {
-            pending.add(&record(user, 5, Event::None));
-        }
+    fn hint_is_asked_for_once_a_session() {
+        let asked = std::cell::Cell::new(0);
+        let hint = |_: &SessionKey| {
+            asked.set(asked.get() + 1);
+            Some(Baseline::default())
+        };
+        let mut records = vec![record(1, 1, Event::None), record(1, 2, Event::None)];
+        let changes = merge(&mut records, hint);
         assert_eq!(
-            (pending.records(), pending.oldest()),
-            (4, Some(UnixTime(105)))
+            (asked.get(), changes[0].known),
+            (1, Some(Baseline::default()))
         );
-        let users: Vec<_> = pending
-            .take()
-            .iter()
-            .map(|change| change.key.user.0)
-            .collect();
-        assert_eq!(users, [1, 2, 3]);
-        assert_eq!((pending.records(), pending.take()), (0, vec![]));
     }
 }

@@ -3,13 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use persister::flush::Persister;
-use persister::follow::Follower;
-use persister::load::{Progress, Stage, load};
+use persister::flush::{FlushError, Persister};
+use persister::follow::{FollowError, Follower};
+use persister::journal::{self, JournalId, Options, Position, Writer};
+use persister::load::{Progress, Stage, load, replay};
+use sqlx::{Connection, SqliteConnection};
 use store::{NewToken, NewTorrent, NewUser, Store, UserRole};
 use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::yield_now;
+use tokio::time::timeout;
 use tracker_core::accounting::Counters;
 use tracker_core::ids::{InfoHash, TokenId, UnixTime, UserId};
 use tracker_core::key::{Token, TokenKey};
@@ -33,12 +40,17 @@ fn later(secs: u32) -> UnixTime {
 
 /// A site on SQLite, and a tracker process in front of it that can be started anew.
 struct Site {
-    _folder: TempDir,
+    folder: TempDir,
     store: Store,
+    process: Process,
+    scratch: Scratch,
+}
+
+struct Process {
     tracker: Arc<Tracker>,
+    writer: Writer,
     persister: Persister,
     follower: Follower,
-    scratch: Scratch,
 }
 
 impl Site {
@@ -55,19 +67,23 @@ impl Site {
                 .unwrap();
         }
         store.add_torrent(&torrent(HASH)).await.unwrap();
-        let (tracker, persister, follower) = start(&store, NOW).await;
+        let process = Process::start(&store, &folder.path().join("journal"), NOW).await;
         Self {
-            _folder: folder,
+            folder,
             store,
-            tracker,
-            persister,
-            follower,
+            process: process.unwrap(),
             scratch: Scratch::new(),
         }
     }
 
+    /// The process is killed, and another one starts.
     async fn restart(&mut self, now: UnixTime) {
-        (self.tracker, self.persister, self.follower) = start(&self.store, now).await;
+        // Only one at a time may have the journal.
+        let aside = self.folder.path().join("aside");
+        let aside = Process::start(&self.store, &aside, now).await.unwrap();
+        drop(std::mem::replace(&mut self.process, aside));
+        let journal = self.folder.path().join("journal");
+        self.process = Process::start(&self.store, &journal, now).await.unwrap();
     }
 
     fn announce(
@@ -103,13 +119,41 @@ impl Site {
         );
         let from = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let key = Some(key.as_bytes());
-        self.tracker
+        let tracker = &self.process.tracker;
+        tracker
             .announce(key, query.as_bytes(), from, at, &mut self.scratch)
-            .1
+            .outcome
+    }
+
+    /// What the journal's thread does.
+    fn record(&mut self) {
+        let mut records = Vec::new();
+        let outbox = &self.process.tracker.outbox;
+        outbox.drain(&mut Vec::new(), |record| records.push(*record));
+        self.process.writer.append(&records).unwrap();
     }
 
     async fn flush(&mut self) {
-        self.persister.flush().await.unwrap();
+        self.record();
+        self.process.persister.flush().await.unwrap();
+    }
+
+    /// Runs SQL behind the store's back.
+    async fn execute(&self, sql: &str) {
+        let mut connection = self.connect().await;
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
+    }
+
+    async fn number(&self, sql: &'static str) -> i64 {
+        let mut connection = self.connect().await;
+        let asked = sqlx::query_scalar(sql).fetch_one(&mut connection);
+        asked.await.unwrap()
+    }
+
+    async fn connect(&self) -> SqliteConnection {
+        let url = format!("sqlite:{}", self.folder.path().join("site.db").display());
+        SqliteConnection::connect(&url).await.unwrap()
     }
 
     async fn totals(&self, user: u32) -> (u64, u64) {
@@ -121,16 +165,37 @@ impl Site {
     }
 
     fn counts(&self) -> Option<Counts> {
-        self.tracker.swarms.counts(&HASH, None)
+        self.process.tracker.swarms.counts(&HASH, None)
     }
 }
 
-async fn start(store: &Store, now: UnixTime) -> (Arc<Tracker>, Persister, Follower) {
-    let tracker = Arc::new(Tracker::new(token_key(), Settings::default()));
-    let mark = load(store, &tracker, now, &mut |_| {}).await.unwrap();
-    let persister = Persister::new(store.clone(), Arc::clone(&tracker), "test".to_owned());
-    let follower = Follower::new(store.clone(), Arc::clone(&tracker), mark);
-    (tracker, persister.await.unwrap(), follower)
+impl Process {
+    async fn start(store: &Store, dir: &Path, now: UnixTime) -> Result<Self, journal::OpenError> {
+        let tracker = Arc::new(Tracker::new(token_key(), Settings::default()));
+        let applied = Position(store.mark("test").await.unwrap().unwrap_or(0));
+        let options = Options {
+            dir: dir.to_owned(),
+            id: JournalId([1; 8]),
+            segment_bytes: 1 << 16,
+            limit_bytes: 1 << 30,
+        };
+        let (writer, log, _) = journal::open(options, applied)?;
+        let loaded = load(store, &tracker, now, &mut |_| {}).await.unwrap();
+        replay(&log, applied, &tracker, now, &mut |_| {}).unwrap();
+        Ok(Self {
+            writer,
+            persister: Persister::new(
+                store.clone(),
+                Arc::clone(&tracker),
+                log,
+                "test".to_owned(),
+                applied,
+                loaded.baselines,
+            ),
+            follower: Follower::new(store.clone(), Arc::clone(&tracker), loaded.change),
+            tracker,
+        })
+    }
 }
 
 fn user(username: &str, passkey: Option<[u8; 16]>) -> NewUser {
@@ -254,7 +319,7 @@ async fn session_that_memory_forgot_goes_on_from_its_stored_baseline() {
     site.announce(1, NOW, Event::Started, (0, 0), 0);
     site.announce(1, later(900), Event::None, (50, 0), 0);
     site.flush().await;
-    site.persister.sweep(later(100_000)).await;
+    site.process.persister.sweep(later(100_000)).await;
     assert_eq!(site.counts(), Some(Counts::default()));
 
     site.announce(1, later(100_001), Event::None, (80, 0), 0);
@@ -292,7 +357,7 @@ async fn change_of_the_site_reaches_the_tracker() {
         started(&mut site, NOW),
         Outcome::Refused(Refusal::UnknownKey)
     );
-    site.follower.catch_up().await.unwrap();
+    site.process.follower.catch_up().await.unwrap();
     assert_eq!(started(&mut site, NOW), Outcome::Answered);
 
     let (disabled, active) = (MemberStatus::Disabled, MemberStatus::Active);
@@ -300,7 +365,7 @@ async fn change_of_the_site_reaches_the_tracker() {
         .set_user_status(carol, disabled, NOW)
         .await
         .unwrap();
-    site.follower.catch_up().await.unwrap();
+    site.process.follower.catch_up().await.unwrap();
     assert_eq!(
         started(&mut site, NOW),
         Outcome::Refused(Refusal::AccountDisabled)
@@ -327,14 +392,74 @@ async fn change_of_the_site_reaches_the_tracker() {
             .set_torrent_status(id, status, NOW)
             .await
             .unwrap();
-        site.follower.catch_up().await.unwrap();
+        site.process.follower.catch_up().await.unwrap();
         assert_eq!(started(&mut site, NOW), expected);
     }
     assert_eq!(
-        site.follower.catch_up().await.unwrap(),
+        site.process.follower.catch_up().await.unwrap(),
         0,
         "everything is read once"
     );
+}
+
+#[tokio::test]
+async fn follower_is_woken_by_a_change_and_does_not_wait_for_the_poll() {
+    let mut site = Site::new().await;
+    let (stop, stopped) = watch::channel(false);
+    let mark = site.store.latest_change().await.unwrap();
+    let follower = Follower::new(site.store.clone(), Arc::clone(&site.process.tracker), mark)
+        .polling_every(Duration::from_secs(3600));
+    let following = tokio::spawn(follower.run(stopped));
+
+    // The first may be found by the look that every follower begins with; the others can't be.
+    let disabled = Outcome::Refused(Refusal::AccountDisabled);
+    for (status, expected) in [
+        (MemberStatus::Disabled, disabled),
+        (MemberStatus::Active, Outcome::Answered),
+        (MemberStatus::Disabled, disabled),
+    ] {
+        site.store
+            .set_user_status(UserId(1), status, NOW)
+            .await
+            .unwrap();
+        let followed = async {
+            while site.announce(1, NOW, Event::Started, (0, 0), 100) != expected {
+                yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(60), followed).await.unwrap();
+    }
+
+    stop.send_replace(true);
+    following.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn follower_that_was_away_for_too_long_ends_instead_of_missing_something() {
+    let site = Site::new().await;
+    for at in [NOW, later(10), later(20)] {
+        site.store
+            .set_user_status(UserId(1), MemberStatus::Disabled, at)
+            .await
+            .unwrap();
+    }
+    site.store.prune_changes(later(10)).await.unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let ended = timeout(Duration::from_secs(60), site.process.follower.run(stopped)).await;
+    assert!(matches!(ended.unwrap(), Err(FollowError::Missed(_))));
+}
+
+#[tokio::test]
+async fn follower_that_has_read_everything_minds_no_pruning() {
+    let mut site = Site::new().await;
+    let disabled = MemberStatus::Disabled;
+    for at in [NOW, later(10)] {
+        let changed = site.store.set_user_status(UserId(1), disabled, at).await;
+        changed.unwrap();
+        site.process.follower.catch_up().await.unwrap();
+        site.store.prune_changes(later(1000)).await.unwrap();
+    }
+    assert_eq!(site.process.follower.catch_up().await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -360,28 +485,156 @@ async fn revoked_token_is_refused_at_once_and_after_a_restart() {
         |site: &mut Site| site.announce_with(&sign(id), 1, NOW, Event::Started, (0, 0), 0);
     assert_eq!(announce(&mut site), Outcome::Answered);
     site.store.revoke_token(id, NOW).await.unwrap();
-    site.follower.catch_up().await.unwrap();
+    site.process.follower.catch_up().await.unwrap();
     assert_eq!(announce(&mut site), Outcome::Refused(Refusal::RevokedKey));
     site.restart(NOW).await;
     assert_eq!(announce(&mut site), Outcome::Refused(Refusal::RevokedKey));
 }
 
-/// Two processes with a copy of the same data directory: an operator's mistake that must not cost anybody a byte.
+/// A crash right after the journal has it: the database learns of it from there, and so does the swarm.
 #[tokio::test]
-async fn batch_is_not_lost_to_another_process_with_the_same_name() {
+async fn what_is_in_the_journal_survives_a_crash() {
     let mut site = Site::new().await;
-    let (tracker, persister, _) = start(&site.store, NOW).await;
     site.announce(1, NOW, Event::Started, (0, 0), 0);
-    site.announce(1, later(900), Event::None, (50, 0), 0);
+    site.announce(2, NOW, Event::Started, (0, 0), 100);
     site.flush().await;
-    (site.tracker, site.persister) = (tracker, persister);
-    site.announce(2, NOW, Event::Started, (0, 0), 0);
-    site.announce(2, later(900), Event::None, (60, 0), 0);
+    site.announce(1, later(900), Event::None, (70, 0), 0);
+    site.announce(2, later(900), Event::Stopped, (0, 60), 40);
+    site.record();
+    site.restart(later(901)).await;
+    let counts = site.counts();
+    assert_eq!(counts.map(|c| (c.complete, c.incomplete)), Some((1, 0)));
+    assert_eq!(site.totals(1).await, (0, 0), "the database comes later");
     site.flush().await;
     assert_eq!(
         (site.totals(1).await, site.totals(2).await),
-        ((50, 0), (60, 0))
+        ((70, 0), (0, 60))
     );
+    site.restart(later(902)).await;
+    site.flush().await;
+    assert_eq!(site.totals(1).await, (70, 0), "and once");
+}
+
+/// Two processes with a copy of the same data directory: an operator's mistake that must not cost anybody a byte. Who
+/// finds out stops, and its journal keeps what the database doesn't have.
+#[tokio::test]
+async fn process_whose_mark_somebody_else_moves_stops() {
+    let mut site = Site::new().await;
+    let copy = site.folder.path().join("copy");
+    let other = Process::start(&site.store, &copy, NOW).await.unwrap();
+    site.announce(1, NOW, Event::Started, (0, 0), 0);
+    site.announce(1, later(900), Event::None, (50, 0), 0);
+    site.flush().await;
+    let first = std::mem::replace(&mut site.process, other);
+    site.announce(2, NOW, Event::Started, (0, 0), 0);
+    site.announce(2, later(900), Event::None, (60, 0), 0);
+    site.record();
+    // The first try finds the mark elsewhere, and the second that nobody here has moved it.
+    let _ = site.process.persister.flush().await;
+    let error = site.process.persister.flush().await.unwrap_err();
+    assert!(matches!(error, FlushError::Foreign), "{error}");
+    assert_eq!(
+        (site.totals(1).await, site.totals(2).await),
+        ((50, 0), (0, 0))
+    );
+    drop(first);
+}
+
+/// The database is put back by a backup, and the journal still has what came after it.
+#[tokio::test]
+async fn restored_database_gets_what_the_journal_still_has() {
+    let mut site = Site::new().await;
+    site.announce(1, NOW, Event::Started, (0, 0), 0);
+    site.announce(1, later(900), Event::None, (50, 0), 0);
+    site.flush().await;
+    let (database, backup) = (
+        site.folder.path().join("site.db"),
+        site.folder.path().join("backup.db"),
+    );
+    site.execute(&format!("vacuum into '{}'", backup.display()))
+        .await;
+    site.announce(1, later(1800), Event::None, (80, 0), 0);
+    site.flush().await;
+    assert_eq!(site.totals(1).await, (80, 0));
+
+    site.store.close().await;
+    std::fs::remove_file(site.folder.path().join("site.db-wal")).ok();
+    std::fs::rename(&backup, &database).unwrap();
+    let url = format!("sqlite:{}", database.display());
+    site.store = Store::open(&url).await.unwrap();
+    assert_eq!(site.totals(1).await, (50, 0));
+    site.restart(later(1801)).await;
+    site.flush().await;
+    assert_eq!(site.totals(1).await, (80, 0));
+}
+
+/// A row that the database won't take doesn't stop the others, and isn't lost: it stands aside, with the reason.
+#[tokio::test]
+async fn refused_record_is_set_aside_and_the_others_go_on() {
+    let mut site = Site::new().await;
+    for user in [1, 2] {
+        site.announce(user, NOW, Event::Started, (0, 0), 0);
+    }
+    site.flush().await;
+    site.execute(
+        "create trigger no_bob before update on users when new.id = 2
+         begin select raise(abort, 'bob is frozen'); end",
+    )
+    .await;
+    for (turn, uploaded) in [(1, 10), (2, 20), (3, 30)] {
+        for user in [1, 2] {
+            site.announce(user, later(900 * turn), Event::None, (uploaded, 0), 0);
+        }
+    }
+    site.record();
+    let mut tries = 0;
+    while site.process.persister.flush().await.is_err() {
+        tries += 1;
+        assert!(tries < 20);
+    }
+    assert_eq!(
+        (site.totals(1).await, site.totals(2).await),
+        ((30, 0), (0, 0))
+    );
+    let aside = site.number("select count(*) from set_aside where reason like '%bob is frozen%'");
+    assert_eq!(aside.await, 3);
+
+    // Once the reason is gone, bob's next announce carries it all.
+    site.execute("drop trigger no_bob").await;
+    site.announce(2, later(9000), Event::None, (33, 0), 0);
+    site.flush().await;
+    assert_eq!(site.totals(2).await, (33, 0));
+}
+
+/// Whoever deletes a torrent behind our back: its announces can't be counted, and are kept for the operator.
+#[tokio::test]
+async fn announces_of_a_torrent_that_is_gone_are_set_aside() {
+    let mut site = Site::new().await;
+    site.announce(1, NOW, Event::Started, (0, 0), 0);
+    site.flush().await;
+    site.execute("delete from torrent_metainfo").await;
+    site.execute("delete from torrents").await;
+    site.announce(1, later(900), Event::None, (5, 0), 0);
+    site.announce(2, later(900), Event::Started, (0, 0), 0);
+    site.flush().await;
+    assert_eq!(site.totals(1).await, (0, 0));
+    assert_eq!(site.number("select count(*) from set_aside").await, 2);
+}
+
+/// A backlog of any length is read back from the journal, batch after batch.
+#[tokio::test]
+async fn long_absence_of_the_database_is_caught_up_with() {
+    let mut site = Site::new().await;
+    site.announce(1, NOW, Event::Started, (0, 0), 0);
+    let turns = 25_000;
+    for turn in 1..=turns {
+        site.announce(1, later(turn), Event::None, (10 * u64::from(turn), 0), 0);
+        if turn % 1000 == 0 {
+            site.record();
+        }
+    }
+    site.flush().await;
+    assert_eq!(site.totals(1).await, (250_000, 0));
 }
 
 #[tokio::test]

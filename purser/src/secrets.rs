@@ -11,6 +11,8 @@ use argon2::{Argon2, PasswordHasher};
 use rand::rngs::SysRng;
 use rand::{CryptoRng, RngExt, TryRng};
 
+use persister::journal::JournalId;
+
 use crate::config::Config;
 
 /// Shorter passwords are refused: they can be guessed.
@@ -77,10 +79,11 @@ pub(crate) fn token_key(config: &Config) -> Result<[u8; 32]> {
     read_or_make(&path)
 }
 
-/// What this data directory's batches are marked with in the database: its own name, however many trackers share one.
-pub(crate) fn journal_name(config: &Config) -> Result<String> {
+/// Names this data directory's journal, in its files and in the database's marks, however many trackers share one.
+pub(crate) fn journal_id(config: &Config) -> Result<JournalId> {
     let path = prepare_data_dir(config)?.join("journal.id");
-    Ok(hex::encode(&read_or_make(&path)?[..8]))
+    let [a, b, c, d, e, f, g, h, ..] = read_or_make(&path)?;
+    Ok(JournalId([a, b, c, d, e, f, g, h]))
 }
 
 fn read_or_make(path: &Path) -> Result<[u8; 32]> {

@@ -1,8 +1,11 @@
 //! What clients reported, applied in one transaction: sessions, snatches, the totals of members and torrents, and how
-//! far the journal has come. All of it or nothing, so that credit and the baseline it was reckoned from can't part.
+//! far the journal has come. All of it or nothing, so that the database is always the journal up to its mark, added up.
 //!
-//! Everything is added up in memory [first](plan), so each row is written once a batch. Tables and rows are always
-//! taken in the same order (mark, sessions, snatches, users, torrents; each by key), so two writers can't deadlock.
+//! Credit is reckoned [here](plan) and nowhere else: the baseline in the database, and what the session reported since,
+//! in order. Memory may hint at that baseline, which saves reading it; the write then checks that the hint was right.
+//!
+//! Tables and rows are taken in the same order (mark, sessions, snatches, users, torrents; each by key), so that two
+//! writers hardly ever deadlock. Where they do, the database picks one, and its batch comes again.
 
 mod plan;
 mod postgres;
@@ -11,31 +14,33 @@ mod sqlite;
 use std::collections::{HashMap, HashSet};
 
 use tracker_core::accounting::{Baseline, Counters};
-use tracker_core::ids::{TorrentId, UnixTime, UserId};
+use tracker_core::ids::{PeerId, TorrentId, UnixTime, UserId};
 use tracker_core::record::{Role, SessionKey};
 
 use crate::Store;
-use crate::columns::{self, bigint};
-use crate::error::Result;
+use crate::columns::{self, BaselineColumns, bigint};
+use crate::error::{Result, StoreError};
 use crate::store::{in_transaction, reading};
-use plan::{Plan, SessionRow, Totals};
+use plan::{Plan, SessionRow, SetAside, Snatch, Totals};
 
-/// The records of a flush interval, merged.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Some records of a journal, merged by session.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
+    /// Which records.
+    pub mark: Mark,
     /// Sorted by key, each key once.
     pub sessions: Vec<SessionChange>,
-    /// Where the journal stands when this has been applied. `None`: there is no journal, and applying twice counts twice.
-    pub mark: Option<Mark>,
 }
 
-/// How far a journal has been applied.
+/// A stretch of a journal: positions after `from`, up to and with `to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// Whose: each tracker process that shares the database has a journal of its own.
     pub journal: String,
-    /// Grows from batch to batch.
-    pub position: u64,
+    /// How far it must have been applied before; 0 for not at all.
+    pub from: u64,
+    /// How far it is applied then.
+    pub to: u64,
 }
 
 /// What became of one session.
@@ -43,8 +48,12 @@ pub struct Mark {
 pub struct SessionChange {
     /// Whose, where, which.
     pub key: SessionKey,
-    /// What it adds to the accounts.
-    pub growth: SessionGrowth,
+    /// The baseline that memory believes to be in the database. `None`: it doesn't know, or there is none.
+    pub known: Option<Baseline>,
+    /// The first report. Without a baseline in the database it is the baseline, and earns nothing.
+    pub first: Observation,
+    /// The reports after it, in order. Mostly none.
+    pub rest: Vec<Observation>,
     /// Bytes the client still wants.
     pub bytes_left: u64,
     /// What it is to its swarm now.
@@ -63,21 +72,6 @@ pub struct SessionChange {
     pub completed_at: Option<UnixTime>,
 }
 
-/// How a session's counters grew.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SessionGrowth {
-    /// Memory knew the session, and has done the reckoning.
-    Known {
-        /// The growth since the last batch.
-        growth: Counters,
-        /// Where it ends now.
-        baseline: Baseline,
-    },
-    /// Memory didn't: these are to be replayed, in order, over the stored baseline. Without one the first is the
-    /// baseline and earns nothing. Never empty.
-    Unresolved(Vec<Observation>),
-}
-
 /// Counters as a client reported them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observation {
@@ -87,19 +81,28 @@ pub struct Observation {
     pub started: bool,
 }
 
+/// How much to take for granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// Hints are right, and members and torrents are where they were. Where that isn't so, nothing is applied and the
+    /// answer is [`StoreError::Stale`].
+    Trusting,
+    /// Everything is looked up, and kept from other writers. Sessions of members and torrents that don't exist are set
+    /// aside. Still `Stale` when another tracker adds one of the sessions meanwhile: then once more.
+    Careful,
+}
+
 /// What applying a batch came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// The stored mark was there already: nothing was changed, and the rest is empty.
-    pub already: bool,
-    /// For memory to take over: where the unresolved sessions stand.
-    pub resolved: Vec<(SessionKey, Baseline)>,
+    /// Where each of the batch's sessions stands, in the batch's order, for memory to take over. `None`: set aside.
+    pub baselines: Vec<Option<Baseline>>,
     /// Bytes credited, over all sessions.
     pub growth: Counters,
     /// Members who finished a torrent for the first time, per torrent.
     pub snatches: Vec<(TorrentId, u32)>,
-    /// Sessions left out because their user or torrent is gone.
-    pub orphans: u64,
+    /// Sessions that couldn't be applied, and are in the table `set_aside`.
+    pub set_aside: u64,
 }
 
 const MARK: &str = "
@@ -107,45 +110,85 @@ const MARK: &str = "
     from marks
     where name = $1";
 
-/// Changes nothing when the mark is there already, and keeps others out of this journal until the transaction ends.
-const ADVANCE_MARK: &str = "
+const FIRST_MARK: &str = "
     insert into marks (name, value)
-    values ($1, $2)
-    on conflict (name) do update
-    set value = excluded.value
-    where marks.value < excluded.value";
+    select $1, $2
+    where $3 = 0
+    on conflict (name) do nothing";
+
+/// Keeps others out of this journal until the transaction ends.
+const ADVANCE_MARK: &str = "
+    update marks
+    set value = $2
+    where name = $1
+        and value = $3";
 
 impl Store {
-    /// Applies a batch, exactly once if it has a mark. After an error of any kind nothing of it is there, except after
-    /// a lost connection during the commit: then the mark tells, when the batch is applied again.
-    pub async fn apply(&self, batch: &Batch) -> Result<Applied> {
+    /// Applies a batch, exactly once: afterwards the same batch is [`StoreError::Moved`]. After an error of any kind
+    /// nothing of it is there, except after a lost connection during the commit: then the mark tells.
+    pub async fn apply(&self, batch: &Batch, care: Care) -> Result<Applied> {
+        self.write(batch, Way::Apply(care)).await
+    }
+
+    /// Puts a batch that the database refuses into the table `set_aside`, for somebody to look at, and moves the mark
+    /// past it. For a batch of one record: whatever else is in it isn't credited either.
+    pub async fn set_aside(&self, batch: &Batch, reason: &str, at: UnixTime) -> Result<()> {
+        self.write(batch, Way::SetAside { reason, at }).await?;
+        Ok(())
+    }
+
+    async fn write(&self, batch: &Batch, way: Way<'_>) -> Result<Applied> {
+        let Batch { mark, sessions } = batch;
+        debug_assert!(mark.from < mark.to, "a batch has records");
         debug_assert!(
-            batch.sessions.is_sorted_by(|a, b| a.key < b.key),
+            sessions.is_sorted_by(|a, b| a.key < b.key),
             "sorted, each key once"
         );
         in_transaction!(self, |tx| {
-            if let Some(mark) = &batch.mark {
-                let advanced = sqlx::query(ADVANCE_MARK)
+            tx.prepare_to_write().await?;
+            let advance = if mark.from == 0 {
+                FIRST_MARK
+            } else {
+                ADVANCE_MARK
+            };
+            let advanced = sqlx::query(advance)
+                .bind(&mark.journal)
+                .bind(bigint(mark.to))
+                .bind(bigint(mark.from))
+                .execute(&mut *tx)
+                .await?;
+            if advanced.rows_affected() == 0 {
+                let found: Option<i64> = sqlx::query_scalar(MARK)
                     .bind(&mark.journal)
-                    .bind(bigint(mark.position))
-                    .execute(&mut *tx)
+                    .fetch_optional(&mut *tx)
                     .await?;
-                if advanced.rows_affected() == 0 {
-                    return Ok(Applied {
-                        already: true,
-                        ..Applied::default()
-                    });
-                }
+                let found = found.map(mark_value).transpose()?;
+                return Err(StoreError::Moved { found });
             }
-            let users = tx.existing_users(&plan::users_of(batch)).await?;
-            let torrents = tx.existing_torrents(&plan::torrents_of(batch)).await?;
-            let stored = tx.baselines(&plan::unresolved_keys(batch)).await?;
-            let mut plan = Plan::new(batch, &users, &torrents, &stored);
-            tx.write_sessions(&plan.sessions).await?;
-            let snatched = tx.write_snatches(&plan.snatches).await?;
+            let mut plan = match way {
+                Way::Apply(Care::Trusting) => {
+                    let unknown = plan::keys_without_hint(sessions);
+                    let stored = tx.baselines(&unknown).await?;
+                    Plan::trusting(sessions, &stored)
+                }
+                Way::Apply(Care::Careful) => {
+                    let stored = tx.lock_baselines(&plan::keys(sessions)).await?;
+                    let users = tx.missing_users(&plan::users(sessions)).await?;
+                    let torrents = tx.missing_torrents(&plan::torrents(sessions)).await?;
+                    Plan::careful(sessions, &stored, &users, &torrents)
+                }
+                Way::SetAside { reason, at } => Plan::setting_aside(sessions, reason, at),
+            };
+            all(tx.update_sessions(&plan.updates).await?, plan.updates.len())?;
+            all(tx.insert_sessions(&plan.inserts).await?, plan.inserts.len())?;
+            let snatched = tx.insert_snatches(&plan.snatches).await?;
             plan.count_snatches(&snatched);
-            tx.add_to_users(&plan.users).await?;
-            tx.add_to_torrents(&plan.torrents).await?;
+            all(tx.add_to_users(&plan.users).await?, plan.users.len())?;
+            all(
+                tx.add_to_torrents(&plan.torrents).await?,
+                plan.torrents.len(),
+            )?;
+            tx.insert_set_aside(mark, &plan.set_aside).await?;
             plan.applied
         })
     }
@@ -158,39 +201,68 @@ impl Store {
                 .fetch_optional(pool)
                 .await
         })?;
-        value
-            .map(|value| columns::count(value, "marks.value"))
-            .transpose()
+        value.map(mark_value).transpose()
     }
 }
 
-/// The batch's statements, many rows at a time: the one place where the two databases are spoken to differently.
+/// What to do with a batch.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    Apply(Care),
+    SetAside { reason: &'a str, at: UnixTime },
+}
+
+fn mark_value(value: i64) -> Result<u64> {
+    columns::count(value, "marks.value")
+}
+
+/// A row that wasn't written isn't there, or isn't what it was taken for.
+fn all(written: u64, expected: usize) -> Result<()> {
+    match u64::try_from(expected) {
+        Ok(expected) if expected == written => Ok(()),
+        _ => Err(StoreError::Stale),
+    }
+}
+
+type Baselines = HashMap<SessionKey, Baseline>;
+
+/// The batch's statements, many rows at a time: the one place where the two databases are spoken to differently. Those
+/// that write return how many rows they have written.
 trait Bulk {
-    /// Those of `ids` that are in the database.
-    async fn existing_users(&mut self, ids: &[UserId]) -> Result<HashSet<UserId>>;
-    async fn existing_torrents(&mut self, ids: &[TorrentId]) -> Result<HashSet<TorrentId>>;
-    /// The stored baselines of those of `keys` that have one, kept from other writers until the transaction ends.
-    async fn baselines(&mut self, keys: &[SessionKey]) -> Result<HashMap<SessionKey, Baseline>>;
-    async fn write_sessions(&mut self, rows: &[SessionRow<'_>]) -> Result<()>;
+    async fn prepare_to_write(&mut self) -> Result<()>;
+    /// The stored baselines of those of `keys` that have one.
+    async fn baselines(&mut self, keys: &[SessionKey]) -> Result<Baselines>;
+    /// The same, kept from other writers until the transaction ends.
+    async fn lock_baselines(&mut self, keys: &[SessionKey]) -> Result<Baselines>;
+    /// Those of `ids` that aren't in the database.
+    async fn missing_users(&mut self, ids: &[UserId]) -> Result<HashSet<UserId>>;
+    async fn missing_torrents(&mut self, ids: &[TorrentId]) -> Result<HashSet<TorrentId>>;
+    /// Leaves out the rows whose baseline isn't the expected one.
+    async fn update_sessions(&mut self, rows: &[SessionRow<'_>]) -> Result<u64>;
+    /// Leaves out the rows that are there, and those whose user or torrent isn't.
+    async fn insert_sessions(&mut self, rows: &[SessionRow<'_>]) -> Result<u64>;
     /// Returns the torrent of each snatch that wasn't there before.
-    async fn write_snatches(&mut self, snatches: &[plan::Snatch]) -> Result<Vec<TorrentId>>;
-    async fn add_to_users(&mut self, totals: &Totals<UserId>) -> Result<()>;
-    async fn add_to_torrents(&mut self, totals: &Totals<TorrentId>) -> Result<()>;
+    async fn insert_snatches(&mut self, snatches: &[Snatch]) -> Result<Vec<TorrentId>>;
+    async fn add_to_users(&mut self, totals: &Totals<UserId>) -> Result<u64>;
+    async fn add_to_torrents(&mut self, totals: &Totals<TorrentId>) -> Result<u64>;
+    async fn insert_set_aside(&mut self, mark: &Mark, rows: &[SetAside<'_>]) -> Result<()>;
 }
 
 /// A row of `sessions`, read for its baseline.
-type BaselineRow = (i64, i64, Vec<u8>, i64, i64, bool);
+#[derive(sqlx::FromRow)]
+struct BaselineRow {
+    user_id: i64,
+    torrent_id: i64,
+    peer_id: Vec<u8>,
+    #[sqlx(flatten)]
+    baseline: BaselineColumns,
+}
 
 fn read_baseline(row: BaselineRow) -> Result<(SessionKey, Baseline)> {
-    let (user, torrent, peer_id, uploaded, downloaded, suspect) = row;
     let key = SessionKey {
-        user: UserId(columns::id(user, "sessions.user_id")?),
-        torrent: TorrentId(columns::id(torrent, "sessions.torrent_id")?),
-        peer_id: tracker_core::ids::PeerId(columns::array(&peer_id, "sessions.peer_id")?),
+        user: UserId(columns::id(row.user_id, "sessions.user_id")?),
+        torrent: TorrentId(columns::id(row.torrent_id, "sessions.torrent_id")?),
+        peer_id: PeerId(columns::array(&row.peer_id, "sessions.peer_id")?),
     };
-    let counters = Counters {
-        uploaded: columns::count(uploaded, "sessions.uploaded")?,
-        downloaded: columns::count(downloaded, "sessions.downloaded")?,
-    };
-    Ok((key, Baseline { counters, suspect }))
+    Ok((key, row.baseline.try_into()?))
 }

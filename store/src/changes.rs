@@ -1,13 +1,14 @@
 //! What the trackers have to read again, in the order in which it happened. A change names a row and nothing of its
 //! content: a follower reads the row as it is now, so that two changes of one row, or one read twice, do no harm.
 
-use tracker_core::ids::{TokenId, TorrentId, UserId};
+use sqlx::{Postgres, Sqlite, Transaction};
+use tracker_core::ids::{TokenId, TorrentId, UnixTime, UserId};
 
 use crate::Store;
 use crate::columns;
 use crate::error::{Result, StoreError};
 use crate::roster::page_limit;
-use crate::store::reading;
+use crate::store::{in_transaction, reading};
 
 /// A change's number. They are handed out in the order of the commits and without gaps, so a follower that has seen
 /// one has seen all before it.
@@ -47,6 +48,16 @@ const AFTER: &str = "
     order by id
     limit $2";
 
+/// From the oldest on, as far as they are old without a gap, and never the last one: a follower that is too far behind
+/// must find a later one, to see what it has missed. Ten thousand at most, so that no other writer waits long.
+const PRUNE: &str = "
+    delete from changes
+    where id < (
+            select coalesce(min(id), (select value from change_counter))
+            from changes
+            where created_at >= $1)
+        and id < (select min(id) from changes) + 10000";
+
 /// Locks the counter's row until the transaction ends. So the writers of changes go through one at a time, and their
 /// numbers commit in order. A sequence would hand 7 and 8 to two transactions of which 8 may commit first, and a
 /// follower that saw 8 would never see 7.
@@ -55,24 +66,38 @@ pub(crate) const NEXT: &str = "
     set value = value + 1
     returning value";
 
-pub(crate) const RECORD: &str = "
+const RECORD: &str = "
     insert into changes (id, kind, subject, created_at)
     values ($1, $2, $3, $4)";
 
-/// Takes the next change's number: first thing in the transaction, so that all who take it wait in the same place.
-macro_rules! next_change {
-    ($tx:ident) => {
-        sqlx::query_scalar::<_, i64>(crate::changes::NEXT)
-            .fetch_one(&mut *$tx)
-            .await?
-    };
+/// The same, and tells the trackers in other processes; Postgres does that when it commits.
+const RECORD_POSTGRES: &str = "
+    insert into changes (id, kind, subject, created_at)
+    values ($1, $2, $3, $4)
+    returning pg_notify('purser_changes', '')";
+
+/// Like `in_transaction!`, for a block that ends in `record_change!`; once that is committed, this process's followers
+/// wake. Takes the change's number first of all, so that all who take one wait in the same place.
+macro_rules! changing {
+    ($store:expr, |$tx:ident, $number:ident| $body:block) => {{
+        let done = crate::store::in_transaction!($store, |$tx| {
+            let $number = sqlx::query_scalar::<_, i64>(crate::changes::NEXT)
+                .fetch_one(&mut *$tx)
+                .await?;
+            $body
+        });
+        if done.is_ok() {
+            $store.waker.send_replace(());
+        }
+        done
+    }};
 }
 
 /// Writes down what changed, under the number taken before.
 macro_rules! record_change {
     ($tx:ident, $number:expr, $changed:expr, $at:expr) => {{
         let (kind, subject) = $changed.columns();
-        sqlx::query(crate::changes::RECORD)
+        sqlx::query(crate::changes::RecordStatement::record_statement(&$tx))
             .bind($number)
             .bind(kind)
             .bind(subject)
@@ -82,7 +107,24 @@ macro_rules! record_change {
     }};
 }
 
-pub(crate) use {next_change, record_change};
+pub(crate) use {changing, record_change};
+
+/// Where the databases differ.
+pub(crate) trait RecordStatement {
+    fn record_statement(&self) -> &'static str;
+}
+
+impl RecordStatement for Transaction<'_, Sqlite> {
+    fn record_statement(&self) -> &'static str {
+        RECORD
+    }
+}
+
+impl RecordStatement for Transaction<'_, Postgres> {
+    fn record_statement(&self) -> &'static str {
+        RECORD_POSTGRES
+    }
+}
 
 impl Store {
     /// Where a follower begins who loads the roster after asking.
@@ -93,7 +135,8 @@ impl Store {
         Ok(ChangeId(value))
     }
 
-    /// The changes after `mark`, oldest first, at most `limit` and [`PAGE_MAX`](crate::PAGE_MAX) of them.
+    /// The changes after `mark`, oldest first, at most `limit` and [`PAGE_MAX`](crate::PAGE_MAX) of them. If the first
+    /// isn't number `mark + 1`, those between have been [pruned](Self::prune_changes).
     pub async fn changes_after(&self, mark: ChangeId, limit: u32) -> Result<Vec<Change>> {
         let rows: Vec<(i64, String, i64)> = reading!(self, |pool| {
             sqlx::query_as(AFTER)
@@ -111,6 +154,18 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    /// Deletes the oldest changes as far as they were made before `before`, at most ten thousand, and never the last
+    /// one. Returns how many.
+    pub async fn prune_changes(&self, before: UnixTime) -> Result<u64> {
+        in_transaction!(self, |tx| {
+            sqlx::query(PRUNE)
+                .bind(i64::from(before.0))
+                .execute(&mut *tx)
+                .await?
+                .rows_affected()
+        })
     }
 }
 

@@ -1,12 +1,16 @@
 //! How our types look as columns, and back. What doesn't fit is [`StoreError::Corrupt`].
 
+use tracker_core::accounting::{Baseline, Counters, Suspect};
 use tracker_core::ids::UnixTime;
 use tracker_core::record::Role;
 use tracker_core::registry::{MemberStatus, TorrentStatus, UserClass};
 
 use crate::error::{Result, StoreError};
 
-/// A count on its way in. SQL has no unsigned 64 bits; what is beyond 8 EiB stays at 8 EiB.
+/// The highest count: SQL has no unsigned 64 bits.
+pub(crate) const COUNT_MAX: u64 = i64::MAX as u64;
+
+/// A count on its way in. What is beyond 8 EiB stays at 8 EiB.
 pub(crate) fn bigint(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -14,6 +18,57 @@ pub(crate) fn bigint(count: u64) -> i64 {
 /// A count on its way out.
 pub(crate) fn count(value: i64, column: &'static str) -> Result<u64> {
     u64::try_from(value).map_err(|_| StoreError::corrupt(column, value))
+}
+
+/// A baseline as a row of `sessions` keeps it.
+#[derive(Clone, Copy, sqlx::FromRow)]
+pub(crate) struct BaselineColumns {
+    pub(crate) uploaded: i64,
+    pub(crate) downloaded: i64,
+    pub(crate) suspect: i64,
+    pub(crate) suspect_uploaded: i64,
+    pub(crate) suspect_downloaded: i64,
+}
+
+impl From<Baseline> for BaselineColumns {
+    fn from(baseline: Baseline) -> Self {
+        let Baseline { counters, suspect } = baseline;
+        let fallen_to = suspect.map(|suspect| suspect.counters).unwrap_or_default();
+        Self {
+            uploaded: bigint(counters.uploaded),
+            downloaded: bigint(counters.downloaded),
+            suspect: suspect.map_or(0, |suspect| if suspect.repeated { 2 } else { 1 }),
+            suspect_uploaded: bigint(fallen_to.uploaded),
+            suspect_downloaded: bigint(fallen_to.downloaded),
+        }
+    }
+}
+
+impl TryFrom<BaselineColumns> for Baseline {
+    type Error = StoreError;
+
+    fn try_from(columns: BaselineColumns) -> Result<Self> {
+        let fallen_to = Counters {
+            uploaded: count(columns.suspect_uploaded, "sessions.suspect_uploaded")?,
+            downloaded: count(columns.suspect_downloaded, "sessions.suspect_downloaded")?,
+        };
+        let repeated = match columns.suspect {
+            0 => None,
+            1 => Some(false),
+            2 => Some(true),
+            other => return Err(StoreError::corrupt("sessions.suspect", other)),
+        };
+        Ok(Self {
+            counters: Counters {
+                uploaded: count(columns.uploaded, "sessions.uploaded")?,
+                downloaded: count(columns.downloaded, "sessions.downloaded")?,
+            },
+            suspect: repeated.map(|repeated| Suspect {
+                counters: fallen_to,
+                repeated,
+            }),
+        })
+    }
 }
 
 /// A row number.

@@ -17,7 +17,8 @@ pub enum StoreError {
     )]
     BadUrl(String),
 
-    /// It doesn't answer, doesn't let us in, is full or is locked. The same call may succeed later.
+    /// It doesn't answer, doesn't let us in, is full, is locked, or chose somebody else in a deadlock. The same call may
+    /// succeed later.
     #[error("{place} can't be used: {source}")]
     Unreachable {
         /// Which database, without the password.
@@ -71,6 +72,18 @@ pub enum StoreError {
         found: String,
     },
 
+    /// A batch doesn't continue where its journal stands. Nothing was changed.
+    #[error("the journal's mark is {found:?}, which isn't where this batch begins")]
+    Moved {
+        /// How far the journal has been applied; `None` for not at all.
+        found: Option<u64>,
+    },
+
+    /// A session isn't where a batch took it to be, or a row isn't there. Nothing was changed; the same batch can be
+    /// applied carefully.
+    #[error("the batch doesn't fit what is in the database")]
+    Stale,
+
     /// Anything that nobody could do something about but read it.
     #[error("the database refused: {0}")]
     Other(sqlx::Error),
@@ -80,6 +93,18 @@ impl StoreError {
     pub(crate) fn corrupt(column: &'static str, found: impl ToString) -> Self {
         let found = found.to_string();
         Self::Corrupt { column, found }
+    }
+
+    /// Whether what was written is at fault, so that something else may be taken where this was refused: a value that
+    /// is out of range, a constraint, a trigger, a damaged row. Anything else concerns whatever would be written.
+    pub fn is_about_the_data(&self) -> bool {
+        match self {
+            Self::Duplicate { .. } | Self::Corrupt { .. } => true,
+            Self::Other(sqlx::Error::Database(error)) => {
+                postgres_minds_the_data(&**error) || sqlite_minds_the_data(&**error)
+            }
+            _ => false,
+        }
     }
 
     /// Says which database it is that can't be reached.
@@ -149,15 +174,38 @@ fn is_unreachable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Connection trouble, no resources, shutting down, wrong credentials, no such database.
+/// Data exceptions, constraints, limits of size, what a trigger raises, damage.
+fn postgres_minds_the_data(error: &(dyn DatabaseError + 'static)) -> bool {
+    let Some(error) = error.try_downcast_ref::<PgDatabaseError>() else {
+        return false;
+    };
+    let code = error.code();
+    ["22", "23", "54", "P0", "XX001", "XX002"]
+        .iter()
+        .any(|class| code.starts_with(class))
+}
+
+/// Damage, too large a value, a constraint (a trigger's too), a value of the wrong type.
+fn sqlite_minds_the_data(error: &(dyn DatabaseError + 'static)) -> bool {
+    let Some(error) = error.try_downcast_ref::<SqliteError>() else {
+        return false;
+    };
+    let code = error.code().and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| matches!(code & 0xff, 11 | 18 | 19 | 20))
+}
+
+/// Connection trouble, no resources, shutting down or cancelled, wrong credentials or rights, no such database, a standby
+/// that only reads, a lock that wasn't to be had, a deadlock.
 fn postgres_is_away(error: &(dyn DatabaseError + 'static)) -> bool {
     let Some(error) = error.try_downcast_ref::<PgDatabaseError>() else {
         return false;
     };
     let code = error.code();
-    ["08", "28", "53", "57P", "58", "3D"]
-        .iter()
-        .any(|class| code.starts_with(class))
+    [
+        "08", "28", "53", "57", "58", "3D", "40", "25006", "42501", "55P03",
+    ]
+    .iter()
+    .any(|class| code.starts_with(class))
 }
 
 /// Busy, read-only, an IO error, a full disk, a file that can't be opened, or isn't a database.

@@ -7,7 +7,8 @@
 //!
 //! - The site writes through `create_user`, `add_torrent` and their like. What a tracker must know too leaves a row in
 //!   [`changes`](Store::changes_after), in the same transaction.
-//! - A tracker that starts loads its [roster](Store::members) page by page, and then follows the changes.
+//! - A tracker that starts loads its [roster](Store::members) page by page, and then follows the changes, woken by a
+//!   [signal](Store::change_signal).
 //! - What clients report comes in as a [`Batch`], applied in [one transaction](Store::apply).
 //!
 //! Nothing here decides who may do what, hashes a password, reads the clock or logs: callers do.
@@ -18,15 +19,17 @@ mod columns;
 mod error;
 mod invites;
 mod roster;
+mod signal;
 mod store;
 mod tokens;
 mod torrents;
 mod users;
 
-pub use batch::{Applied, Batch, Mark, Observation, SessionChange, SessionGrowth};
+pub use batch::{Applied, Batch, Care, Mark, Observation, SessionChange};
 pub use changes::{Change, ChangeId, Changed};
 pub use error::{Result, StoreError};
 pub use roster::PAGE_MAX;
+pub use signal::ChangeSignal;
 pub use store::Store;
 pub use tokens::NewToken;
 pub use torrents::{NewFile, NewTorrent};

@@ -2,7 +2,6 @@
 //! begins after the last row of the one before, so that it costs the same wherever it is.
 
 use sqlx::FromRow;
-use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::ids::{InfoHash, PeerId, TokenId, TorrentId, UnixTime, UserId};
 use tracker_core::record::{Role, SessionKey};
 use tracker_core::registry::{
@@ -11,7 +10,7 @@ use tracker_core::registry::{
 use tracker_core::session::StoredSession;
 
 use crate::Store;
-use crate::columns::{self, Word};
+use crate::columns::{self, BaselineColumns, Word};
 use crate::error::{Result, StoreError};
 use crate::store::{in_transaction, reading};
 
@@ -70,7 +69,8 @@ const TOKEN_REVOCATION: &str = "
         and id = $1";
 
 const ACTIVE_SESSIONS: &str = "
-    select user_id, torrent_id, peer_id, uploaded, downloaded, suspect, role, endpoint4, endpoint6, announced_at
+    select user_id, torrent_id, peer_id, uploaded, downloaded, suspect, suspect_uploaded, suspect_downloaded, role,
+        endpoint4, endpoint6, announced_at
     from sessions
     where active
         and announced_at >= $1
@@ -312,9 +312,8 @@ struct SessionRow {
     user_id: i64,
     torrent_id: i64,
     peer_id: Vec<u8>,
-    uploaded: i64,
-    downloaded: i64,
-    suspect: bool,
+    #[sqlx(flatten)]
+    baseline: BaselineColumns,
     role: String,
     endpoint4: Option<Vec<u8>>,
     endpoint6: Option<Vec<u8>>,
@@ -331,13 +330,7 @@ impl TryFrom<SessionRow> for StoredSession {
                 torrent: TorrentId(columns::id(row.torrent_id, "sessions.torrent_id")?),
                 peer_id: PeerId(columns::array(&row.peer_id, "sessions.peer_id")?),
             },
-            baseline: Baseline {
-                counters: Counters {
-                    uploaded: columns::count(row.uploaded, "sessions.uploaded")?,
-                    downloaded: columns::count(row.downloaded, "sessions.downloaded")?,
-                },
-                suspect: row.suspect,
-            },
+            baseline: row.baseline.try_into()?,
             role: Role::parse(&row.role)?,
             endpoint4: columns::maybe_array(row.endpoint4, "sessions.endpoint4")?,
             endpoint6: columns::maybe_array(row.endpoint6, "sessions.endpoint6")?,

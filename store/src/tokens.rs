@@ -3,7 +3,7 @@
 use tracker_core::ids::{TokenId, TorrentId, UnixTime, UserId};
 
 use crate::Store;
-use crate::changes::{Changed, next_change, record_change};
+use crate::changes::{Changed, changing, record_change};
 use crate::columns;
 use crate::error::Result;
 use crate::store::in_transaction;
@@ -76,8 +76,7 @@ impl Store {
 
     /// Makes a token open nothing any more. Revoked twice, it keeps the first time.
     pub async fn revoke_token(&self, token: TokenId, at: UnixTime) -> Result<()> {
-        in_transaction!(self, |tx| {
-            let change = next_change!(tx);
+        changing!(self, |tx, change| {
             let updated = sqlx::query(REVOKE)
                 .bind(i64::from(at.0))
                 .bind(i64::from(token.0))

@@ -5,11 +5,11 @@ use tracker_core::ids::{InfoHash, TorrentId, UnixTime, UserId};
 use tracker_core::registry::{RegisteredTorrent, TorrentStatus};
 
 use crate::Store;
-use crate::changes::{Changed, next_change, record_change};
+use crate::changes::{Changed, changing, record_change};
 use crate::columns::{self, Word, bigint};
 use crate::error::{Result, StoreError};
 use crate::roster::TorrentRow;
-use crate::store::{in_transaction, reading};
+use crate::store::reading;
 use crate::users::found_one;
 
 /// A torrent to be registered.
@@ -85,9 +85,8 @@ impl Store {
     pub async fn add_torrent(&self, new: &NewTorrent) -> Result<TorrentId> {
         let v1 = new.info_hash.0.as_slice();
         let v2 = new.info_hash_v2.as_ref().map(|hash| hash.0.as_slice());
-        in_transaction!(self, |tx| {
+        changing!(self, |tx, change| {
             // Taking the number also keeps other writers out, so nobody adds the same hash to the other column now.
-            let change = next_change!(tx);
             let existing: Option<TorrentRow> = sqlx::query_as(FIND)
                 .bind(v1)
                 .bind(v2)
@@ -141,8 +140,7 @@ impl Store {
         status: TorrentStatus,
         at: UnixTime,
     ) -> Result<()> {
-        in_transaction!(self, |tx| {
-            let change = next_change!(tx);
+        changing!(self, |tx, change| {
             let updated = sqlx::query(SET_STATUS)
                 .bind(status.word())
                 .bind(i64::from(torrent.0))

@@ -6,7 +6,7 @@ use tracker_core::ids::{UnixTime, UserId};
 use tracker_core::registry::{MemberStatus, UserClass};
 
 use crate::Store;
-use crate::changes::{Changed, next_change, record_change};
+use crate::changes::{Changed, changing, record_change};
 use crate::columns::{self, Word};
 use crate::error::{Result, StoreError};
 use crate::store::{in_transaction, reading};
@@ -101,8 +101,7 @@ impl Store {
     /// Adds a member. `Duplicate` when the username, the email address or the passkey is taken.
     pub async fn create_user(&self, new: &NewUser) -> Result<UserId> {
         let passkey = new.passkey.as_ref().map(<[u8; 16]>::as_slice);
-        in_transaction!(self, |tx| {
-            let change = next_change!(tx);
+        changing!(self, |tx, change| {
             let id: i64 = sqlx::query_scalar(CREATE)
                 .bind(&new.username)
                 .bind(unique_key(&new.username))
@@ -157,8 +156,7 @@ impl Store {
         status: MemberStatus,
         at: UnixTime,
     ) -> Result<()> {
-        in_transaction!(self, |tx| {
-            let change = next_change!(tx);
+        changing!(self, |tx, change| {
             let updated = sqlx::query(SET_STATUS)
                 .bind(status.word())
                 .bind(i64::from(user.0))

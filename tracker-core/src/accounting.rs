@@ -1,8 +1,7 @@
 //! Counters in, growth out: the one rule by which reported bytes become credit.
 //!
-//! A client reports cumulative counters for its session. Credit is their growth above the session's baseline,
-//! counted once. The same rule runs in two places: in memory, for sessions the swarm knows, and in the batch's
-//! transaction, for sessions that only the database knows. No IO, no clock.
+//! A client reports cumulative counters for its session. Credit is their growth above the session's baseline, counted
+//! once. The rule runs in one place, where a batch of records meets the baselines in the database. No IO, no clock.
 
 /// Bytes that a client says it moved since its session began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +39,16 @@ pub struct Baseline {
     /// The highest counters already counted.
     pub counters: Counters,
     /// The last announce fell below them: stale copy or silent restart, the next one tells.
-    pub suspect: bool,
+    pub suspect: Option<Suspect>,
+}
+
+/// Counters that fell without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    /// As reported.
+    pub counters: Counters,
+    /// They came again, unchanged.
+    pub repeated: bool,
 }
 
 impl Baseline {
@@ -48,22 +56,41 @@ impl Baseline {
     pub fn starting_at(counters: Counters) -> Self {
         Self {
             counters,
-            suspect: false,
+            suspect: None,
         }
     }
 
-    /// Takes an announce and returns what it adds. Falling counters add nothing: with `started` they begin a new
-    /// baseline at once, without it only when a second announce in a row has fallen too.
+    /// Takes an announce and returns what it adds.
+    ///
+    /// Falling counters add nothing. With `started` they begin a new baseline at once. Without, they are taken for a
+    /// stale copy until a second announce in a row has fallen too. A copy of the same copy proves nothing by itself, as
+    /// clients send an announce up to four times and over two address families: it is remembered, and the next announce
+    /// decides whether the session did begin anew there.
     pub fn observe(&mut self, reported: Counters, started: bool) -> Counters {
         if !reported.fell_below(self.counters) {
             let growth = reported.growth_since(self.counters);
             *self = Self::starting_at(reported);
             return growth;
         }
-        if started || self.suspect {
-            *self = Self::starting_at(reported);
-        } else {
-            self.suspect = true;
+        match self.suspect {
+            _ if started => *self = Self::starting_at(reported),
+            None => {
+                self.suspect = Some(Suspect {
+                    counters: reported,
+                    repeated: false,
+                })
+            }
+            Some(suspect) if suspect.counters == reported => {
+                self.suspect = Some(Suspect {
+                    repeated: true,
+                    ..suspect
+                });
+            }
+            Some(suspect) if suspect.repeated => {
+                *self = Self::starting_at(suspect.counters);
+                return self.observe(reported, started);
+            }
+            Some(_) => *self = Self::starting_at(reported),
         }
         Counters::default()
     }
@@ -117,6 +144,36 @@ mod tests {
                     (4, 2, false, 0, 0),
                     (5, 2, false, 0, 0),
                     (9, 2, false, 4, 0),
+                ],
+            ),
+            (
+                "copies of a stale copy change nothing either",
+                &[
+                    (10, 5, false, 10, 5),
+                    (4, 5, false, 0, 0),
+                    (4, 5, false, 0, 0),
+                    (4, 5, false, 0, 0),
+                    (11, 5, false, 1, 0),
+                ],
+            ),
+            (
+                "a repeated fall is confirmed by the announce after it",
+                &[
+                    (10, 5, false, 10, 5),
+                    (4, 2, false, 0, 0),
+                    (4, 2, false, 0, 0),
+                    (6, 2, false, 2, 0),
+                    (9, 3, false, 3, 1),
+                ],
+            ),
+            (
+                "a fall from a repeated fall is a fall again",
+                &[
+                    (10, 5, false, 10, 5),
+                    (4, 2, false, 0, 0),
+                    (4, 2, false, 0, 0),
+                    (3, 2, false, 0, 0),
+                    (6, 2, false, 2, 0),
                 ],
             ),
             (

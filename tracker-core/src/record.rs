@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::accounting::{Baseline, Counters};
+use crate::accounting::Counters;
 use crate::ids::{PeerId, TorrentId, UnixTime, UserId};
 
 /// The `event` of an announce (BEP 3, BEP 21).
@@ -30,6 +30,16 @@ impl Event {
         Self::Stopped,
         Self::Paused,
     ];
+
+    /// The session has no next announce that would carry its counters, or its news.
+    pub fn is_last_word(self) -> bool {
+        matches!(self, Self::Stopped | Self::Completed)
+    }
+
+    /// Answered only once its record would survive a crash.
+    pub fn is_acknowledged(self) -> bool {
+        matches!(self, Self::Started | Self::Stopped | Self::Completed)
+    }
 
     /// As it is written in a query, a metric and a log line; `none` for a regular announce.
     pub fn name(self) -> &'static str {
@@ -113,30 +123,13 @@ pub struct SessionKey {
     pub peer_id: PeerId,
 }
 
-/// Numbers the announces of one torrent, in the order in which they were taken. Unlike counters, no two are alike.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(pub u64);
-
-/// What memory made of an announce of a session that it knew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settled {
-    /// Bytes to credit.
-    pub growth: Counters,
-    /// Where the session's counted growth ends from now on.
-    pub baseline: Baseline,
-}
-
-/// One accepted announce of a registered torrent.
+/// One accepted announce of a registered torrent: what the client said, and nothing reckoned from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Whose, where, which.
     pub session: SessionKey,
-    /// Its place in its torrent's order; begins anew with the process.
-    pub ticket: Ticket,
     /// As the client sent them.
     pub counters: Counters,
-    /// What they add to the accounts. `None`: memory didn't know the session, so the stored baseline decides.
-    pub settled: Option<Settled>,
     /// Bytes the client still wants.
     pub left: u64,
     /// What it is to the swarm from now on.

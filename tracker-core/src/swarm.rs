@@ -10,9 +10,8 @@ use dashmap::mapref::one::MappedRefMut;
 use foldhash::fast::RandomState;
 use rand::rngs::SmallRng;
 
-use crate::accounting::Baseline;
 use crate::ids::{InfoHash, TorrentId, UnixTime, UserId};
-use crate::record::{Role, SessionKey, Ticket};
+use crate::record::{Record, Role};
 use crate::registry::{RegisteredTorrent, TorrentStatus};
 use crate::reply::Counts;
 use crate::session::StoredSession;
@@ -135,10 +134,10 @@ impl Swarms {
         self.with_id(stored.key.torrent, restore).unwrap_or(false)
     }
 
-    /// The ledger has settled the baseline of a session that memory didn't know, up to its report `last`.
-    pub fn settle(&self, key: &SessionKey, last: Ticket, baseline: Baseline) {
-        self.with_id(key.torrent, |torrent| {
-            torrent.settle(key.user, key.peer_id, last, baseline);
+    /// Does to the swarm what a journalled announce once did; nothing when its torrent is gone.
+    pub fn replay(&self, record: &Record, max_clients: usize, rng: &mut SmallRng) {
+        self.with_id(record.session.torrent, |torrent| {
+            torrent.replay(record, max_clients, rng);
         });
     }
 

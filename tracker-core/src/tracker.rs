@@ -10,7 +10,7 @@ use rand::rngs::SmallRng;
 
 use crate::ids::{InfoHash, UnixTime};
 use crate::key::TokenKey;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Pressure, Round};
 use crate::query::{self, Announce};
 use crate::record::{Endpoint, Event, Record, Role, SessionKey};
 use crate::refusal::{Refusal, Warning};
@@ -75,6 +75,35 @@ pub enum Outcome {
     Refused(Refusal),
 }
 
+/// What an announce came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// Why the client came.
+    pub event: Event,
+    /// How it was answered.
+    pub outcome: Outcome,
+    /// The reply is a promise, not to be sent before this round is in the [journal](Outbox::journalled).
+    pub after: Option<Round>,
+}
+
+impl Announced {
+    fn refused(event: Event, refusal: Refusal, scratch: &mut Scratch) -> Self {
+        Self {
+            event,
+            outcome: refuse(scratch, refusal),
+            after: None,
+        }
+    }
+}
+
+/// What happened while the swarm was locked.
+struct Visited {
+    counts: Counts,
+    warning: Option<Warning>,
+    /// Which round of the outbox takes the record along, if there is one.
+    round: Option<Round>,
+}
+
 impl Tracker {
     /// Empty, to be filled from the database.
     pub fn new(token_key: TokenKey, settings: Settings) -> Self {
@@ -94,25 +123,34 @@ impl Tracker {
         from: IpAddr,
         now: UnixTime,
         scratch: &mut Scratch,
-    ) -> (Event, Outcome) {
+    ) -> Announced {
         scratch.body.clear();
         if query.is_empty() {
             let granted = key
                 .ok_or(Refusal::MissingKey)
                 .and_then(|key| self.roster.grant(key, now));
             let refusal = granted.err().unwrap_or(Refusal::NotAnAnnounce);
-            return (Event::None, refuse(scratch, refusal));
+            return Announced::refused(Event::None, refusal, scratch);
         }
         let announce = match Announce::parse(query) {
             Ok(announce) => announce,
-            Err(error) => return (Event::None, refuse(scratch, error.into())),
+            Err(error) => return Announced::refused(Event::None, error.into(), scratch),
         };
-        let outcome = match self.answer(key, &announce, from, now, scratch) {
-            Ok(None) => Outcome::Answered,
-            Ok(Some(warning)) => Outcome::Warned(warning),
-            Err(refusal) => refuse(scratch, refusal),
+        let event = announce.event;
+        let visited = match self.answer(key, &announce, from, now, scratch) {
+            Ok(visited) => visited,
+            Err(refusal) => return Announced::refused(event, refusal, scratch),
         };
-        (announce.event, outcome)
+        // Not under the swarm's lock: to wake a thread is a system call.
+        let after = visited.round.filter(|_| event.is_acknowledged());
+        if visited.round.is_some() {
+            self.outbox.ring(after.is_some());
+        }
+        Announced {
+            event,
+            outcome: visited.warning.map_or(Outcome::Answered, Outcome::Warned),
+            after,
+        }
     }
 
     fn answer(
@@ -122,7 +160,7 @@ impl Tracker {
         from: IpAddr,
         now: UnixTime,
         scratch: &mut Scratch,
-    ) -> Result<Option<Warning>, Refusal> {
+    ) -> Result<Visited, Refusal> {
         let key = key.or(announce.key).ok_or(Refusal::MissingKey)?;
         let grant = self.roster.grant(key, now)?;
         let settings = self.settings.load();
@@ -148,7 +186,7 @@ impl Tracker {
         let visit = |torrent: &mut Torrent| {
             self.visit(torrent, grant, &visitor, announce.left, &settings, scratch)
         };
-        let (counts, warning) = if settings.track_unregistered {
+        let visited = if settings.track_unregistered {
             self.swarms.with_any(hash, visit)?
         } else {
             self.swarms
@@ -157,14 +195,14 @@ impl Tracker {
         };
 
         let answer = Answer {
-            counts,
+            counts: visited.counts,
             external_ip: ip,
             interval_secs: settings.announce_interval_secs,
             min_interval_secs: settings.min_interval_secs,
-            warning,
+            warning: visited.warning,
         };
         reply::put_answer(&mut scratch.body, &answer, &scratch.peers);
-        Ok(warning)
+        Ok(visited)
     }
 
     /// What happens while the swarm is locked. All refusals come before the first change.
@@ -176,7 +214,7 @@ impl Tracker {
         left: u64,
         settings: &Settings,
         scratch: &mut Scratch,
-    ) -> Result<(Counts, Option<Warning>), Refusal> {
+    ) -> Result<Visited, Refusal> {
         let lane = torrent.id.map(|id| (id, self.outbox.lane(id)));
         if grant.torrent.is_some() && grant.torrent != torrent.id {
             return Err(Refusal::WrongTorrent);
@@ -184,7 +222,10 @@ impl Tracker {
         if torrent.status == TorrentStatus::Closed {
             return Err(Refusal::TorrentClosed);
         }
-        if lane.is_some_and(|(_, lane)| lane.is_full(visitor.event)) {
+        let pressure = self.outbox.pressure();
+        if let Some((_, lane)) = lane
+            && (lane.is_full(visitor.event) || sheds(pressure, visitor.event))
+        {
             return Err(Refusal::Busy);
         }
         let rules = Rules {
@@ -192,24 +233,24 @@ impl Tracker {
             max_clients: settings.max_peers_per_torrent_per_user,
         };
         let visit = torrent.announce(visitor, rules, &mut scratch.rng);
-        if let Some((id, lane)) = lane {
+        // What says nothing new is the first thing to go when the journal runs out of room.
+        let lane = lane.filter(|_| visit.has_news || pressure == Pressure::Free);
+        let round = lane.map(|(id, lane)| {
             lane.push(Record {
                 session: SessionKey {
                     user: visitor.user,
                     torrent: id,
                     peer_id: visitor.peer_id,
                 },
-                ticket: visit.ticket,
                 counters: visitor.counters,
-                settled: visit.settled,
                 left,
                 role: visitor.role,
                 in_swarm: visit.is_in_swarm(),
                 event: visitor.event,
                 at: visitor.now,
                 endpoint: visitor.endpoint,
-            });
-        }
+            })
+        });
         let is_pending = torrent.status == TorrentStatus::Pending;
         let warning = visit
             .warning
@@ -217,7 +258,11 @@ impl Tracker {
         if warning.is_none() {
             torrent.sample(&visit, visitor.role, &mut scratch.peers, &mut scratch.rng);
         }
-        Ok((torrent.counts(), warning))
+        Ok(Visited {
+            counts: torrent.counts(),
+            warning,
+            round,
+        })
     }
 
     /// Answers a scrape into `scratch.body`: the counts of those torrents that are there.
@@ -258,6 +303,16 @@ impl Tracker {
         // A token bound to one torrent has nothing to say about others.
         let counts = |hash| Some((hash, self.swarms.counts(&hash, grant.torrent)?));
         Ok(hashes.into_iter().filter_map(counts).collect())
+    }
+}
+
+/// Whether an announce has to come back later. What is cumulative can wait; a session's last word can't.
+fn sheds(pressure: Pressure, event: Event) -> bool {
+    match pressure {
+        Pressure::Free | Pressure::Tight => false,
+        Pressure::Full => !event.is_last_word(),
+        // It couldn't be acknowledged, and nothing is lost with it.
+        Pressure::Broken => event == Event::Started,
     }
 }
 
@@ -332,15 +387,22 @@ mod tests {
             let (key, query) = (Some(key.as_bytes()), query.as_bytes());
             tracker
                 .announce(key, query, from, UnixTime(1), &mut scratch)
-                .1
+                .outcome
         };
         assert_eq!(announce("started"), Outcome::Answered);
         let mut first = None;
-        let drain = |take: &mut dyn FnMut(&Record)| tracker.outbox.drain(&mut Vec::new(), take);
+        let drain = |take: &mut dyn FnMut(&Record)| {
+            tracker.outbox.drain(&mut Vec::new(), take);
+        };
         drain(&mut |record| first = Some(*record));
         let lane = tracker.outbox.lane(TorrentId(1));
-        let fill =
-            || (0..LANE_LIMIT).for_each(|_| first.iter().for_each(|record| lane.push(*record)));
+        let fill = || {
+            (0..LANE_LIMIT).for_each(|_| {
+                first.iter().for_each(|record| {
+                    lane.push(*record);
+                })
+            })
+        };
 
         fill();
         assert_eq!(announce("started"), Outcome::Refused(Refusal::Busy));

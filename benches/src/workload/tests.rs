@@ -1,22 +1,20 @@
 use tracker_core::bencode;
 use tracker_core::query::{Announce, scrape_hashes};
-use tracker_core::record::Record;
 use tracker_core::tracker::Outcome;
 
 use super::*;
 
 /// Makes two rounds; every reply has to be good, and to have as many peers as `expected` says of the n-th.
-fn check(mut traffic: Traffic, expected: impl Fn(usize) -> usize) -> Vec<Record> {
+fn check(mut traffic: Traffic, expected: impl Fn(usize) -> usize) {
     let announces = 2 * traffic.round();
     for n in 0..announces {
         let reply = traffic.announce();
         assert_eq!(reply.outcome, Outcome::Answered);
         assert_eq!(peers_in(reply.body), expected(n), "announce {n}");
     }
-    let mut records = Vec::new();
-    traffic.drain(|record| records.push(*record));
-    assert_eq!(records.len(), announces);
-    records
+    let mut records = 0;
+    traffic.drain(|_| records += 1);
+    assert_eq!(records, announces);
 }
 
 fn peers_in(body: &[u8]) -> usize {
@@ -27,10 +25,6 @@ fn peers_in(body: &[u8]) -> usize {
         Some(compact) => compact.len() / 6,
         None => peers.list().expect("a list").count(),
     }
-}
-
-fn all_settled(records: &[Record]) -> bool {
-    records.iter().all(|record| record.settled.is_some())
 }
 
 /// The load generator of PERFORMANCE.md sent 334 bytes; longer counters make the difference.
@@ -64,10 +58,8 @@ fn queries_are_read_without_complaint() {
 
 #[test]
 fn leecher_gets_everyone_else_of_a_small_swarm_and_seeder_its_leechers() {
-    let records = check(everyone(Size::Small, Role::Leecher), |_| 9);
-    assert!(all_settled(&records));
-    let records = check(everyone(Size::Small, Role::Seeder), |_| 5);
-    assert!(all_settled(&records));
+    check(everyone(Size::Small, Role::Leecher), |_| 9);
+    check(everyone(Size::Small, Role::Seeder), |_| 5);
 }
 
 #[test]
@@ -78,7 +70,7 @@ fn regulars_get_four_peers_with_passkey_or_token() {
         tokens(Size::Small),
     ] {
         assert_eq!(traffic.round(), 5);
-        assert!(all_settled(&check(traffic, |_| 4)));
+        check(traffic, |_| 4);
     }
 }
 
@@ -102,8 +94,7 @@ fn mix_gives_what_each_swarm_has() {
         .map(|session| available(session).min(NUMWANT as usize))
         .collect();
     assert!((190..=210).contains(&expected.len()));
-    let records = check(mix(Size::Small), |n| expected[n % expected.len()]);
-    assert!(all_settled(&records));
+    check(mix(Size::Small), |n| expected[n % expected.len()]);
 }
 
 #[test]
@@ -114,8 +105,7 @@ fn churn_leaves_the_swarm_as_it_was() {
     }
     traffic.drain(|_| {});
     // Who starts gets four of the ten; who stops gets none.
-    let records = check(traffic, |n| if n % 2 == 0 { 4 } else { 0 });
-    assert!(!records.iter().any(|record| record.settled.is_some()));
+    check(traffic, |n| if n % 2 == 0 { 4 } else { 0 });
 }
 
 #[test]

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use persister::flush::{Persister, Unsaved};
+use persister::flush::{FlushError, Left, Persister};
 use persister::follow::Follower;
+use persister::journal::{self, JournalId, Log, Position, Writer};
+use persister::recorder::Recorder;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -172,7 +174,7 @@ impl Running {
                     ended.context(name)?;
                     bail!("{name} ended");
                 }
-                () = ledger_ended(self.tracking.as_ref()) => bail!("the persister panicked"),
+                () = ledger_ended(self.tracking.as_ref()) => bail!("the ledger ended"),
             }
         }
     }
@@ -183,15 +185,20 @@ impl Running {
         self.observer.set_ready(false);
         let saved = match self.tracking {
             Some(tracking) => tracking.stop().await,
-            None => Ok(()),
+            None => Ok(Left { records: 0 }),
         };
         self.stop.send_replace(true);
         // A client that has sent half a request doesn't keep us.
         let parts = async { while self.parts.join_next().await.is_some() {} };
         let _ = timeout(STOP_LIMIT, parts).await;
         let _ = timeout(STOP_LIMIT, self.store.close()).await;
-        saved?;
-        tracing::info!("stopped, everything is saved");
+        match saved? {
+            Left { records: 0 } => tracing::info!("stopped, everything is saved"),
+            Left { records } => tracing::warn!(
+                records,
+                "stopped, everything is saved: the database will have the rest of the journal after the next start"
+            ),
+        }
         Ok(())
     }
 }
@@ -199,9 +206,9 @@ impl Running {
 /// A listener and the database get this long to end.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
-/// Looks now and then: the ledger ends by itself only if it panics.
+/// Looks now and then: the ledger ends by itself only if it can't go on.
 async fn ledger_ended(tracking: Option<&Tracking>) {
-    let is_running = || tracking.is_none_or(|tracking| !tracking.ledger.is_finished());
+    let is_running = || tracking.is_none_or(Tracking::is_running);
     while is_running() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -268,7 +275,8 @@ async fn listen(key: &str, address: std::net::SocketAddr) -> Result<TcpListener>
 struct Tracking {
     tracker: Arc<Tracker>,
     server: HttpServer,
-    ledger: JoinHandle<Result<(), Unsaved>>,
+    recorder: Recorder,
+    ledger: JoinHandle<Result<Left, FlushError>>,
     stop_ledger: watch::Sender<bool>,
 }
 
@@ -283,20 +291,35 @@ impl Tracking {
     ) -> Result<Self> {
         let settings = settings::announce_settings(config)?;
         let tracker = Arc::new(Tracker::new(token_key, settings));
+        let id = secrets::journal_id(config)?;
+        let applied = Position(store.mark(&id.to_string()).await?.unwrap_or(0));
+        let (writer, log) = open_journal(config, id, applied)?;
         let mut bars = progress::Bars::default();
         let mut show = |progress| bars.show(progress);
-        let mark = persister::load::load(store, &tracker, UnixTime::now(), &mut show)
+        let now = UnixTime::now();
+        let loaded = persister::load::load(store, &tracker, now, &mut show)
             .await
             .context("can't load the site")?;
+        persister::load::replay(&log, applied, &tracker, now, &mut show)
+            .context("can't replay the journal")?;
         bars.finish();
-        let follower = Follower::new(store.clone(), Arc::clone(&tracker), mark);
+        let follower = Follower::new(store.clone(), Arc::clone(&tracker), loaded.change);
         let following = follower.run(stopped.clone());
         parts.spawn(async {
-            following.await;
-            ("the follower of changes", Ok(()))
+            let ended = following.await;
+            ("the follower of changes", ended.map_err(Into::into))
         });
-        let journal = secrets::journal_name(config)?;
-        let persister = Persister::new(store.clone(), Arc::clone(&tracker), journal).await?;
+        let fsync_interval = Duration::from_millis(config.persister.fsync_interval_ms.into());
+        let recorder = Recorder::start(Arc::clone(&tracker), writer, log.clone(), fsync_interval)
+            .context("can't start the journal's threads")?;
+        let persister = Persister::new(
+            store.clone(),
+            Arc::clone(&tracker),
+            log,
+            id.to_string(),
+            applied,
+            loaded.baselines,
+        );
         let (stop_ledger, ledger_stopped) = watch::channel(false);
         let interval = Duration::from_millis(config.persister.flush_interval_ms.into());
         let ledger = tokio::spawn(persister.run(interval, ledger_stopped));
@@ -304,19 +327,49 @@ impl Tracking {
         Ok(Self {
             tracker,
             server,
+            recorder,
             ledger,
             stop_ledger,
         })
     }
 
-    async fn stop(self) -> Result<()> {
-        let server = self.server;
-        tokio::task::spawn_blocking(move || server.stop())
-            .await
-            .context("an announce worker panicked")?;
-        self.stop_ledger.send_replace(true);
-        Ok(self.ledger.await.context("the persister panicked")??)
+    fn is_running(&self) -> bool {
+        !self.ledger.is_finished() && !self.recorder.is_finished()
     }
+
+    /// Announces end first, their records are written, and then the database gets what it can still get.
+    async fn stop(self) -> Result<Left> {
+        let (server, recorder) = (self.server, self.recorder);
+        let written = tokio::task::spawn_blocking(move || {
+            server.stop();
+            recorder.stop()
+        })
+        .await
+        .context("an announce worker panicked")?;
+        self.stop_ledger.send_replace(true);
+        let left = self.ledger.await.context("the persister panicked")??;
+        written?;
+        Ok(left)
+    }
+}
+
+/// What isn't as it should be in the journal is said, and what is whole is used.
+fn open_journal(config: &Config, id: JournalId, applied: Position) -> Result<(Writer, Log)> {
+    let options = journal::Options {
+        dir: config.data_dir.join("journal"),
+        id,
+        segment_bytes: journal::Options::SEGMENT_BYTES,
+        limit_bytes: u64::from(config.persister.journal_limit_mb) << 20,
+    };
+    let (writer, log, recovery) =
+        journal::open(options, applied).context("can't open the journal")?;
+    for finding in &recovery.findings {
+        match finding.is_serious() {
+            true => tracing::error!("the journal: {finding}"),
+            false => tracing::info!("the journal: {finding}"),
+        }
+    }
+    Ok((writer, log))
 }
 
 /// SIGHUP: what can change while announces go on, changes. A wrong config changes nothing.

@@ -1,26 +1,33 @@
 //! A batch added up: which rows to write, with what in them. No IO.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::ids::{TorrentId, UnixTime, UserId};
 use tracker_core::record::SessionKey;
 
-use super::{Applied, Batch, Observation, SessionChange, SessionGrowth};
+use super::{Applied, Baselines, Observation, SessionChange};
+use crate::columns::COUNT_MAX;
 
+#[derive(Default)]
 pub(super) struct Plan<'a> {
-    /// By key.
-    pub(super) sessions: Vec<SessionRow<'a>>,
+    /// Sessions that the database has, by key.
+    pub(super) updates: Vec<SessionRow<'a>>,
+    /// Sessions that are new to it, by key.
+    pub(super) inserts: Vec<SessionRow<'a>>,
     /// By user and torrent, each pair once.
     pub(super) snatches: Vec<Snatch>,
     pub(super) users: Totals<UserId>,
     pub(super) torrents: Totals<TorrentId>,
+    pub(super) set_aside: Vec<SetAside<'a>>,
     pub(super) applied: Applied,
 }
 
-/// A session to write, its growth resolved.
+/// A session to write.
 pub(super) struct SessionRow<'a> {
     pub(super) change: &'a SessionChange,
+    /// The baseline that the growth was reckoned from. A new session's is its first report.
+    pub(super) from: Baseline,
     pub(super) growth: Counters,
     pub(super) baseline: Baseline,
 }
@@ -29,6 +36,16 @@ pub(super) struct SessionRow<'a> {
 pub(super) struct Snatch {
     pub(super) user: UserId,
     pub(super) torrent: TorrentId,
+    pub(super) at: UnixTime,
+}
+
+/// A session that isn't applied, and why.
+pub(super) struct SetAside<'a> {
+    pub(super) change: &'a SessionChange,
+    pub(super) last: Counters,
+    /// What it would have earned; `None` can't be told.
+    pub(super) growth: Option<Counters>,
+    pub(super) reason: &'a str,
     pub(super) at: UnixTime,
 }
 
@@ -42,93 +59,141 @@ pub(super) struct Gain {
     pub(super) completed: u32,
 }
 
-pub(super) fn users_of(batch: &Batch) -> Vec<UserId> {
-    // Sorted by key, so a user's sessions stand together.
-    let mut users: Vec<UserId> = batch
-        .sessions
-        .iter()
-        .map(|change| change.key.user)
-        .collect();
-    users.dedup();
-    users
+pub(super) fn keys(sessions: &[SessionChange]) -> Vec<SessionKey> {
+    sessions.iter().map(|change| change.key).collect()
 }
 
-pub(super) fn torrents_of(batch: &Batch) -> Vec<TorrentId> {
-    let torrents: BTreeSet<TorrentId> = batch
-        .sessions
+pub(super) fn keys_without_hint(sessions: &[SessionChange]) -> Vec<SessionKey> {
+    sessions
         .iter()
-        .map(|change| change.key.torrent)
-        .collect();
-    torrents.into_iter().collect()
-}
-
-pub(super) fn unresolved_keys(batch: &Batch) -> Vec<SessionKey> {
-    let unresolved =
-        |change: &&SessionChange| matches!(change.growth, SessionGrowth::Unresolved(_));
-    batch
-        .sessions
-        .iter()
-        .filter(unresolved)
+        .filter(|change| change.known.is_none())
         .map(|change| change.key)
         .collect()
 }
 
+pub(super) fn users(sessions: &[SessionChange]) -> Vec<UserId> {
+    // Sorted by key, so a user's sessions stand together.
+    let mut users: Vec<UserId> = sessions.iter().map(|change| change.key.user).collect();
+    users.dedup();
+    users
+}
+
+pub(super) fn torrents(sessions: &[SessionChange]) -> Vec<TorrentId> {
+    let torrents: BTreeSet<TorrentId> = sessions.iter().map(|change| change.key.torrent).collect();
+    torrents.into_iter().collect()
+}
+
 impl<'a> Plan<'a> {
-    /// Adds up what is in the batch, leaving out the sessions of users and torrents that don't exist.
-    pub(super) fn new(
-        batch: &'a Batch,
-        users: &HashSet<UserId>,
-        torrents: &HashSet<TorrentId>,
-        stored: &HashMap<SessionKey, Baseline>,
-    ) -> Self {
-        let mut plan = Self {
-            sessions: Vec::with_capacity(batch.sessions.len()),
-            snatches: Vec::new(),
-            users: Totals::new(),
-            torrents: Totals::new(),
-            applied: Applied::default(),
-        };
-        for change in &batch.sessions {
-            if users.contains(&change.key.user) && torrents.contains(&change.key.torrent) {
-                plan.add(change, stored.get(&change.key).copied());
-            } else {
-                plan.applied.orphans += 1;
-            }
+    /// Takes the hints for what is stored, and `stored` for the sessions without one.
+    pub(super) fn trusting(sessions: &'a [SessionChange], stored: &Baselines) -> Self {
+        let mut plan = Self::for_batch_of(sessions.len());
+        for change in sessions {
+            let from = change.known.or_else(|| stored.get(&change.key).copied());
+            plan.apply(change, from);
         }
-        plan.snatches
-            .sort_by_key(|snatch| (snatch.user, snatch.torrent, snatch.at));
-        // Two clients of one member, say: the earlier one counts.
-        plan.snatches
-            .dedup_by_key(|snatch| (snatch.user, snatch.torrent));
+        plan.merge_snatches();
         plan
     }
 
-    fn add(&mut self, change: &'a SessionChange, stored: Option<Baseline>) {
-        let (growth, baseline) = match &change.growth {
-            SessionGrowth::Known { growth, baseline } => (*growth, *baseline),
-            SessionGrowth::Unresolved(observations) => {
-                let (growth, baseline) = resolve(stored, observations);
-                self.applied.resolved.push((change.key, baseline));
-                (growth, baseline)
-            }
-        };
-        self.sessions.push(SessionRow {
-            change,
-            growth,
-            baseline,
-        });
-        if let Some(at) = change.completed_at {
+    /// Takes nothing for stored but `stored`, and sets aside the sessions of users and torrents that are missing.
+    pub(super) fn careful(
+        sessions: &'a [SessionChange],
+        stored: &Baselines,
+        missing_users: &HashSet<UserId>,
+        missing_torrents: &HashSet<TorrentId>,
+    ) -> Self {
+        let latest = sessions.iter().map(|change| change.announced_at).max();
+        let at = latest.unwrap_or_default();
+        let mut plan = Self::for_batch_of(sessions.len());
+        for change in sessions {
+            let from = stored.get(&change.key).copied();
             let SessionKey { user, torrent, .. } = change.key;
+            let reason = match (
+                missing_users.contains(&user),
+                missing_torrents.contains(&torrent),
+            ) {
+                (false, false) => {
+                    plan.apply(change, from);
+                    continue;
+                }
+                (true, _) => "there is no such user",
+                (false, true) => "there is no such torrent",
+            };
+            let growth = SessionRow::reckon(change, from).growth;
+            plan.set_aside(change, Some(growth), reason, at);
+        }
+        plan.merge_snatches();
+        plan
+    }
+
+    /// Applies none of it.
+    pub(super) fn setting_aside(
+        sessions: &'a [SessionChange],
+        reason: &'a str,
+        at: UnixTime,
+    ) -> Self {
+        let mut plan = Self::for_batch_of(sessions.len());
+        for change in sessions {
+            // What is stored may be just what can't be read. The hint isn't checked, but likely to be right.
+            let growth = change
+                .known
+                .map(|known| SessionRow::reckon(change, Some(known)).growth);
+            plan.set_aside(change, growth, reason, at);
+        }
+        plan
+    }
+
+    fn for_batch_of(sessions: usize) -> Self {
+        let mut plan = Self::default();
+        plan.updates.reserve(sessions);
+        plan.applied.baselines.reserve(sessions);
+        plan
+    }
+
+    fn apply(&mut self, change: &'a SessionChange, from: Option<Baseline>) {
+        let row = SessionRow::reckon(change, from);
+        let SessionKey { user, torrent, .. } = change.key;
+        if let Some(at) = change.completed_at {
             self.snatches.push(Snatch { user, torrent, at });
+            // Nothing may be added, but the user has to be there.
+            self.users.entry(user).or_default();
         }
-        if growth != Counters::default() {
-            self.users.entry(change.key.user).or_default().add(growth);
-            self.torrents
-                .entry(change.key.torrent)
-                .or_default()
-                .add(growth);
-            self.applied.growth = self.applied.growth.saturating_add(growth);
+        if row.growth != Counters::default() {
+            self.users.entry(user).or_default().add(row.growth);
+            self.torrents.entry(torrent).or_default().add(row.growth);
+            self.applied.growth = self.applied.growth.saturating_add(row.growth);
         }
+        self.applied.baselines.push(Some(row.baseline));
+        match from {
+            Some(_) => self.updates.push(row),
+            None => self.inserts.push(row),
+        }
+    }
+
+    fn set_aside(
+        &mut self,
+        change: &'a SessionChange,
+        growth: Option<Counters>,
+        reason: &'a str,
+        at: UnixTime,
+    ) {
+        self.applied.baselines.push(None);
+        self.applied.set_aside += 1;
+        self.set_aside.push(SetAside {
+            change,
+            last: change.rest.last().unwrap_or(&change.first).counters,
+            growth,
+            reason,
+            at,
+        });
+    }
+
+    /// Two clients of one member, say: the earlier one counts.
+    fn merge_snatches(&mut self) {
+        self.snatches
+            .sort_by_key(|snatch| (snatch.user, snatch.torrent, snatch.at));
+        self.snatches
+            .dedup_by_key(|snatch| (snatch.user, snatch.torrent));
     }
 
     /// Takes the torrents of the snatches that turned out to be new.
@@ -142,24 +207,39 @@ impl<'a> Plan<'a> {
     }
 }
 
+impl<'a> SessionRow<'a> {
+    /// Replays what a session reported over where the database left it.
+    fn reckon(change: &'a SessionChange, from: Option<Baseline>) -> Self {
+        // A first sight earns nothing: to observe the baseline itself adds nothing to it.
+        let from = from.unwrap_or(Baseline::starting_at(change.first.counters));
+        let from = Baseline {
+            counters: storable(from.counters),
+            ..from
+        };
+        let mut baseline = from;
+        let mut growth = Counters::default();
+        for Observation { counters, started } in [&change.first].into_iter().chain(&change.rest) {
+            growth = growth.saturating_add(baseline.observe(storable(*counters), *started));
+        }
+        Self {
+            change,
+            from,
+            growth,
+            baseline,
+        }
+    }
+}
+
 impl Gain {
     fn add(&mut self, growth: Counters) {
         self.growth = self.growth.saturating_add(growth);
     }
 }
 
-/// Replays what a session reported over where the database left it.
-fn resolve(stored: Option<Baseline>, observations: &[Observation]) -> (Counters, Baseline) {
-    debug_assert!(
-        !observations.is_empty(),
-        "an unresolved session has announced"
-    );
-    let first = observations.first().map(|first| first.counters);
-    // A first sight earns nothing: to observe the baseline itself adds nothing to it.
-    let mut baseline = stored.unwrap_or_else(|| Baseline::starting_at(first.unwrap_or_default()));
-    let mut growth = Counters::default();
-    for observation in observations {
-        growth = growth.saturating_add(baseline.observe(observation.counters, observation.started));
+/// As the database will keep it: to reckon with more would come to something else than to read it back first.
+fn storable(counters: Counters) -> Counters {
+    Counters {
+        uploaded: counters.uploaded.min(COUNT_MAX),
+        downloaded: counters.downloaded.min(COUNT_MAX),
     }
-    (growth, baseline)
 }

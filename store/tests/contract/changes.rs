@@ -1,15 +1,34 @@
-//! A follower of the changes sees every one, in order, however many write at once.
+//! A follower of the changes sees every one, in order, however many write at once, and is woken by each.
 
-use store::{ChangeId, Changed};
-use tracker_core::registry::MemberStatus;
+use std::time::Duration;
 
-use crate::harness::{Database, NOW};
+use store::{ChangeId, ChangeSignal, Changed, Store};
+use tokio::time::timeout;
+use tracker_core::ids::UnixTime;
+use tracker_core::registry::{MemberStatus, TorrentStatus};
+
+use crate::harness::{Database, NOW, new_user, on_postgres};
 
 on_both_databases!(
     changes_come_in_pages,
     a_kind_from_a_newer_purser_is_passed_over,
     a_follower_never_skips_a_late_change,
+    a_change_through_a_clone_wakes_the_follower,
+    a_wake_up_waits_for_the_follower,
+    only_old_changes_are_pruned_and_the_last_one_stays,
 );
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PURSER_TEST_POSTGRES, which scripts/test sets"]
+async fn another_process_wakes_the_follower_on_postgres() {
+    on_postgres(another_process_wakes_the_follower).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PURSER_TEST_POSTGRES, which scripts/test sets"]
+async fn a_lost_connection_listens_again_on_postgres() {
+    on_postgres(a_lost_connection_listens_again).await;
+}
 
 async fn changes_come_in_pages(db: Database) {
     let mut expected = Vec::new();
@@ -82,4 +101,108 @@ async fn a_follower_never_skips_a_late_change(db: Database) {
         .map(|n| ChangeId(start.0 + n as i64))
         .collect();
     assert_eq!(seen, expected);
+}
+
+async fn a_change_through_a_clone_wakes_the_follower(db: Database) {
+    let mut signal = db.store.change_signal();
+    let (writer, ann) = (db.store.clone(), new_user("ann"));
+
+    let (created, ()) = tokio::join!(writer.create_user(&ann), woken(&mut signal));
+
+    created.unwrap();
+}
+
+async fn a_wake_up_waits_for_the_follower(db: Database) {
+    let mut signal = db.store.change_signal();
+    let (ann, torrent) = (db.user("ann").await, db.torrent(1).await);
+    woken(&mut signal).await;
+
+    // Given up meanwhile, as a follower's poll does each second.
+    let _ = timeout(Duration::ZERO, signal.changed()).await;
+    db.store
+        .set_user_status(ann, MemberStatus::Disabled, NOW)
+        .await
+        .unwrap();
+    woken(&mut signal).await;
+
+    let closed = TorrentStatus::Closed;
+    let changed = db.store.set_torrent_status(torrent, closed, NOW).await;
+    changed.unwrap();
+    woken(&mut signal).await;
+}
+
+/// A store opened apart shares nothing with the first one, as in another process.
+async fn another_process_wakes_the_follower(db: Database) {
+    let other = Store::open(&db.url).await.unwrap();
+    let mut signal = db.store.change_signal();
+    listening(&mut signal).await;
+
+    for name in ["ann", "bob"] {
+        other.create_user(&new_user(name)).await.unwrap();
+        woken(&mut signal).await;
+    }
+
+    // The listener's connection isn't the pool's, which can be closed while it lasts.
+    timeout(PATIENCE, db.store.close()).await.unwrap();
+}
+
+async fn a_lost_connection_listens_again(db: Database) {
+    let other = Store::open(&db.url).await.unwrap();
+    let mut signal = db.store.change_signal();
+    listening(&mut signal).await;
+
+    let killed = db.number(KILL_LISTENERS).await;
+    assert_eq!(killed, 1, "one connection listens");
+    listening(&mut signal).await;
+
+    other.create_user(&new_user("ann")).await.unwrap();
+    woken(&mut signal).await;
+    assert_eq!(db.number(LISTENERS).await, 1);
+}
+
+const LISTENERS: &str = "
+    select count(*)
+    from pg_stat_activity
+    where datname = current_database() and query ilike 'listen%'";
+
+const KILL_LISTENERS: &str = "
+    select count(pg_terminate_backend(pid))
+    from pg_stat_activity
+    where datname = current_database() and query ilike 'listen%'";
+
+async fn only_old_changes_are_pruned_and_the_last_one_stays(db: Database) {
+    let later = |secs| UnixTime(NOW.0 + secs);
+    let user = db.user("ann").await;
+    // The fourth is old as well, by a clock that was behind: pruning it would leave a gap.
+    for at in [later(1), later(9), later(2), later(9)] {
+        let changed = db.store.set_user_status(user, MemberStatus::Active, at);
+        changed.await.unwrap();
+    }
+    let left = async || -> Vec<i64> {
+        let changes = db.store.changes_after(ChangeId(0), 10).await.unwrap();
+        changes.iter().map(|change| change.id.0).collect()
+    };
+
+    assert_eq!(db.store.prune_changes(NOW).await.unwrap(), 0);
+    assert_eq!(left().await, [1, 2, 3, 4, 5]);
+    assert_eq!(db.store.prune_changes(later(5)).await.unwrap(), 2);
+    assert_eq!(left().await, [3, 4, 5]);
+    assert_eq!(db.store.prune_changes(later(10)).await.unwrap(), 2);
+    assert_eq!(left().await, [5]);
+    assert_eq!(db.store.prune_changes(later(10)).await.unwrap(), 0);
+
+    db.user("bob").await;
+    assert_eq!(left().await, [5, 6], "numbers go on");
+}
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn woken(signal: &mut ChangeSignal) {
+    timeout(PATIENCE, signal.changed()).await.unwrap();
+}
+
+/// A signal that begins to listen says so, as something may have changed before.
+async fn listening(signal: &mut ChangeSignal) {
+    woken(signal).await;
 }

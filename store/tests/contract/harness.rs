@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use store::{
-    Batch, Mark, NewFile, NewTorrent, NewUser, Observation, SessionChange, SessionGrowth, Store,
-    UserRole,
+    Applied, Batch, Care, Mark, NewFile, NewTorrent, NewUser, Observation, SessionChange, Store,
+    StoreError, UserRole,
 };
-use tracker_core::accounting::{Baseline, Counters};
+use tracker_core::accounting::Counters;
 use tracker_core::ids::{InfoHash, PeerId, TorrentId, UnixTime, UserId};
 use tracker_core::record::{Role, SessionKey};
 use tracker_core::registry::{TorrentStatus, UserClass};
@@ -110,6 +110,25 @@ impl Database {
         (user, torrent, key(user, torrent, 1))
     }
 
+    /// Applies what comes next in the journal `here`, as a tracker does.
+    pub(crate) async fn apply(&self, sessions: Vec<SessionChange>) -> Applied {
+        self.apply_from("here", sessions).await
+    }
+
+    /// The same from any journal. Another tracker may come in between.
+    pub(crate) async fn apply_from(&self, journal: &str, sessions: Vec<SessionChange>) -> Applied {
+        let from = self.store.mark(journal).await.unwrap().unwrap_or(0);
+        let mut batch = batch(from, from + 1, sessions);
+        batch.mark.journal = journal.to_owned();
+        let mut care = Care::Trusting;
+        loop {
+            match self.store.apply(&batch, care).await {
+                Err(StoreError::Stale) => care = Care::Careful,
+                outcome => return outcome.unwrap(),
+            }
+        }
+    }
+
     /// What was counted for the only torrent.
     pub(crate) async fn torrent_totals(&self) -> Counters {
         let uploaded = self.number("select uploaded from torrents").await;
@@ -200,11 +219,13 @@ pub(crate) fn counters(uploaded: u64, downloaded: u64) -> Counters {
     }
 }
 
-/// A leecher that stays.
-pub(crate) fn change(key: SessionKey, growth: SessionGrowth) -> SessionChange {
+/// A leecher that stays, which reported these in turn. Memory has no hint.
+pub(crate) fn change(key: SessionKey, reports: &[Counters]) -> SessionChange {
     SessionChange {
         key,
-        growth,
+        known: None,
+        first: observation(reports[0]),
+        rest: reports[1..].iter().copied().map(observation).collect(),
         bytes_left: 5,
         role: Role::Leecher,
         active: true,
@@ -216,33 +237,21 @@ pub(crate) fn change(key: SessionKey, growth: SessionGrowth) -> SessionChange {
     }
 }
 
-/// A session that memory knows, which grew by these bytes to this baseline.
-pub(crate) fn known(growth: Counters, baseline: Counters) -> SessionGrowth {
-    SessionGrowth::Known {
-        growth,
-        baseline: Baseline::starting_at(baseline),
-    }
-}
-
-/// A session that memory doesn't know, which reported these in turn.
-pub(crate) fn unresolved(reports: &[Counters]) -> SessionGrowth {
-    let observe = |counters: &Counters| Observation {
-        counters: *counters,
+pub(crate) fn observation(counters: Counters) -> Observation {
+    Observation {
+        counters,
         started: false,
-    };
-    SessionGrowth::Unresolved(reports.iter().map(observe).collect())
-}
-
-pub(crate) fn batch(sessions: Vec<SessionChange>) -> Batch {
-    Batch {
-        sessions,
-        mark: None,
     }
 }
 
-pub(crate) fn mark(position: u64) -> Option<Mark> {
-    Some(Mark {
-        journal: "here".to_owned(),
-        position,
-    })
+/// A stretch of the journal `here`.
+pub(crate) fn batch(from: u64, to: u64, sessions: Vec<SessionChange>) -> Batch {
+    Batch {
+        mark: Mark {
+            journal: "here".to_owned(),
+            from,
+            to,
+        },
+        sessions,
+    }
 }

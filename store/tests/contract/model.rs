@@ -1,16 +1,16 @@
 //! Random clients against random batches: the database comes to the same totals as a model of a page, which adds up
-//! every announce by itself.
+//! every announce by itself. What memory believes is right, wrong or forgotten, and must make no difference.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use store::{Batch, Observation, SessionChange, SessionGrowth};
-use tracker_core::accounting::{Baseline, Counters};
+use store::{Applied, Batch, Care, Observation, SessionChange, StoreError};
+use tracker_core::accounting::{Baseline, Counters, Suspect};
 use tracker_core::ids::{TorrentId, UserId};
 use tracker_core::record::SessionKey;
 
-use crate::harness::{Database, NOW, change, counters, key, mark};
+use crate::harness::{self, Database, NOW, counters, key};
 
 on_both_databases!(random_batches_come_to_the_totals_of_the_model);
 
@@ -33,26 +33,37 @@ async fn random_batches_come_to_the_totals_of_the_model(db: Database) {
     let mut model = Model::default();
     let (users, torrents) = site(&db).await;
 
-    for position in 1..=BATCHES {
+    let mut stale = 0;
+    for position in 0..BATCHES {
         let batch = model.random_batch(&mut random, &users, &torrents, position);
-        let applied = db.store.apply(&batch).await.unwrap();
-        assert!(!applied.already);
-        for (key, baseline) in applied.resolved {
-            assert_eq!(
-                Some(baseline),
-                model.clients[&key].1,
-                "{key:?} in batch {position}"
-            );
+        let applied = apply(&db, &batch, &mut stale).await;
+        for (change, baseline) in batch.sessions.iter().zip(applied.baselines) {
+            let (_, expected) = model.clients[&change.key];
+            assert_eq!(baseline, expected, "{:?} in batch {position}", change.key);
         }
         if random.random_bool(0.3) {
-            assert!(
-                db.store.apply(&batch).await.unwrap().already,
-                "batch {position}, again"
-            );
+            let again = db.store.apply(&batch, Care::Trusting).await;
+            let moved =
+                matches!(again, Err(StoreError::Moved { found: Some(at) }) if at == position + 1);
+            assert!(moved, "batch {position}, again: {again:?}");
         }
     }
+    assert!(
+        (BATCHES / 4..BATCHES * 3 / 4).contains(&stale),
+        "both ways were taken: {stale}"
+    );
 
     model.compare(&db, &users, &torrents).await;
+}
+
+async fn apply(db: &Database, batch: &Batch, stale: &mut u64) -> Applied {
+    match db.store.apply(batch, Care::Trusting).await {
+        Err(StoreError::Stale) => {
+            *stale += 1;
+            db.store.apply(batch, Care::Careful).await.unwrap()
+        }
+        outcome => outcome.unwrap(),
+    }
 }
 
 async fn site(db: &Database) -> (Vec<UserId>, Vec<TorrentId>) {
@@ -86,31 +97,26 @@ impl Model {
                 }
             }
         }
-        Batch {
-            sessions,
-            mark: mark(position),
-        }
+        harness::batch(position, position + 1, sessions)
     }
 
-    /// One client's announces in a batch. Whether memory knows the session or has forgotten it must make no difference.
+    /// One client's announces in a batch, and what memory believes of them.
     fn announces(&mut self, random: &mut StdRng, key: SessionKey) -> SessionChange {
         let (_, earlier) = self.clients.get(&key).copied().unwrap_or_default();
-        let forgotten = earlier.is_none() || random.random_bool(0.5);
-        let mut growth = Counters::default();
         let mut observations = Vec::new();
         for _ in 0..random.random_range(1..4) {
             let observation = self.announce(random, key);
-            growth = growth.saturating_add(self.observe(key, observation));
+            self.observe(key, observation);
             observations.push(observation);
         }
-        let baseline = self.clients[&key].1.unwrap();
-        let mut change = change(
-            key,
-            match forgotten {
-                true => SessionGrowth::Unresolved(observations),
-                false => SessionGrowth::Known { growth, baseline },
-            },
-        );
+        let mut change = harness::change(key, &[Counters::default()]);
+        change.first = observations.remove(0);
+        change.rest = observations;
+        change.known = if random.random_bool(0.03) {
+            Some(wrong(random, earlier))
+        } else {
+            earlier.filter(|_| random.random_bool(0.7))
+        };
         if random.random_bool(0.2) {
             change.completed_at = Some(NOW);
             self.snatches.insert((key.user, key.torrent));
@@ -134,7 +140,7 @@ impl Model {
         Observation { counters, started }
     }
 
-    fn observe(&mut self, key: SessionKey, reported: Observation) -> Counters {
+    fn observe(&mut self, key: SessionKey, reported: Observation) {
         let (_, baseline) = self.clients.entry(key).or_default();
         let baseline = baseline.get_or_insert(Baseline::starting_at(reported.counters));
         let growth = baseline.observe(reported.counters, reported.started);
@@ -144,7 +150,6 @@ impl Model {
         ] {
             *total = total.saturating_add(growth);
         }
-        growth
     }
 
     async fn compare(&self, db: &Database, users: &[UserId], torrents: &[TorrentId]) {
@@ -198,4 +203,27 @@ impl Model {
             );
         }
     }
+}
+
+/// Another baseline, a little beside the right one.
+fn wrong(random: &mut StdRng, right: Option<Baseline>) -> Baseline {
+    let Some(mut wrong) = right else {
+        return Baseline::default();
+    };
+    wrong.suspect = match wrong.suspect {
+        None if random.random_bool(0.5) => Some(Suspect {
+            counters: Counters::default(),
+            repeated: false,
+        }),
+        None => {
+            wrong.counters.uploaded += 1;
+            None
+        }
+        Some(suspect) if random.random_bool(0.5) => Some(Suspect {
+            repeated: !suspect.repeated,
+            ..suspect
+        }),
+        Some(_) => None,
+    };
+    wrong
 }

@@ -1,11 +1,12 @@
 //! What a tracker loads: whole, in order, a page at a time. Each test asks for one page more than there are.
 
-use store::{NewToken, SessionGrowth};
+use store::NewToken;
+use tracker_core::accounting::Baseline;
 use tracker_core::ids::{InfoHash, TokenId, UnixTime};
 use tracker_core::record::Role;
 use tracker_core::registry::RevokedToken;
 
-use crate::harness::{Database, NOW, batch, change, counters, key, known, new_user};
+use crate::harness::{Database, NOW, change, counters, key, new_user};
 
 on_both_databases!(
     members_come_in_pages,
@@ -111,9 +112,9 @@ async fn sessions_come_in_pages(db: Database) {
     }
     let sessions = keys
         .iter()
-        .map(|&key| change(key, known(counters(0, 0), counters(4, 2))))
+        .map(|&key| change(key, &[counters(4, 2)]))
         .collect();
-    db.store.apply(&batch(sessions)).await.unwrap();
+    db.apply(sessions).await;
 
     let mut loaded = Vec::new();
     for _ in 0..7 {
@@ -131,27 +132,21 @@ async fn sessions_come_in_pages(db: Database) {
 
 async fn sessions_that_left_or_fell_silent_stay_behind(db: Database) {
     let (ann, torrent) = (db.user("ann").await, db.torrent(1).await);
-    let grown = || known(counters(0, 0), counters(4, 2));
-    let mut here = change(key(ann, torrent, 1), grown());
+    let reports = [counters(4, 2)];
+    let mut here = change(key(ann, torrent, 1), &reports);
     here.role = Role::Partial;
     here.endpoint6 = Some([6; 18]);
-    let mut left = change(key(ann, torrent, 2), grown());
+    let mut left = change(key(ann, torrent, 2), &reports);
     left.active = false;
-    let mut silent = change(key(ann, torrent, 3), grown());
+    let mut silent = change(key(ann, torrent, 3), &reports);
     silent.announced_at = UnixTime(NOW.0 - 1);
-    db.store
-        .apply(&batch(vec![here.clone(), left, silent]))
-        .await
-        .unwrap();
+    db.apply(vec![here.clone(), left, silent]).await;
 
     let loaded = db.store.active_sessions(NOW, None, 10).await.unwrap();
 
     assert_eq!(loaded.len(), 1);
     assert_eq!((loaded[0].key, loaded[0].role), (here.key, Role::Partial));
-    assert_eq!(
-        (loaded[0].baseline.counters, loaded[0].baseline.suspect),
-        (counters(4, 2), false)
-    );
+    assert_eq!(loaded[0].baseline, Baseline::starting_at(counters(4, 2)));
     assert_eq!(
         (loaded[0].endpoint4, loaded[0].endpoint6),
         (here.endpoint4, here.endpoint6)
@@ -162,11 +157,8 @@ async fn sessions_that_left_or_fell_silent_stay_behind(db: Database) {
 
 async fn a_retired_session_keeps_its_baseline(db: Database) {
     let (ann, torrent) = (db.user("ann").await, db.torrent(1).await);
-    let session = change(
-        key(ann, torrent, 1),
-        known(counters(0, 0), counters(100, 0)),
-    );
-    db.store.apply(&batch(vec![session.clone()])).await.unwrap();
+    let session = change(key(ann, torrent, 1), &[counters(100, 0)]);
+    db.apply(vec![session.clone()]).await;
 
     assert_eq!(db.store.retire_sessions(NOW).await.unwrap(), 0);
     assert_eq!(
@@ -181,15 +173,8 @@ async fn a_retired_session_keeps_its_baseline(db: Database) {
         []
     );
 
-    let returns = SessionGrowth::Unresolved(vec![store::Observation {
-        counters: counters(130, 0),
-        started: false,
-    }]);
-    let applied = db
-        .store
-        .apply(&batch(vec![change(session.key, returns)]))
-        .await
-        .unwrap();
+    let returns = change(session.key, &[counters(130, 0)]);
+    let applied = db.apply(vec![returns]).await;
     assert_eq!(applied.growth, counters(30, 0));
     assert_eq!(db.store.count_active_sessions(NOW).await.unwrap(), 1);
 }

@@ -39,6 +39,8 @@ enum Phase {
     New,
     Idle,
     Receiving,
+    /// Its reply is a promise that waits for the journal.
+    Waiting,
     Sending,
 }
 
@@ -63,11 +65,16 @@ impl Activity {
         self.turn(Phase::Idle);
     }
 
+    /// Its reply can't go out yet.
+    pub(crate) fn waits(&self) {
+        self.turn(Phase::Waiting);
+    }
+
     pub(crate) fn stands_still(&self, now: Instant, patience: &Patience) -> bool {
         let limit = match self.phase.get() {
             Phase::Idle => patience.idle,
             Phase::New | Phase::Receiving => patience.request,
-            Phase::Sending => patience.reply,
+            Phase::Waiting | Phase::Sending => patience.reply,
         };
         now.duration_since(self.since.get()) > limit
     }

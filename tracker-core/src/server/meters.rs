@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram};
 
 use crate::record::Event;
-use crate::tracker::Outcome;
+use crate::tracker::{Announced, Outcome};
 
 /// Every outcome that isn't a refusal, then `refused`: a refusal's own name is counted apart, as it is rare.
 const OUTCOMES: [&str; 3] = ["answered", "warned", "refused"];
@@ -41,10 +41,10 @@ impl Meters {
         }
     }
 
-    pub(crate) fn announced(&self, event: Event, outcome: Outcome, took: Duration) {
-        self.announces[event as usize][position(outcome)].increment(1);
+    pub(crate) fn announced(&self, announced: &Announced, took: Duration) {
+        self.announces[announced.event as usize][position(announced.outcome)].increment(1);
         self.announce_seconds.record(took);
-        count_refusal(outcome);
+        count_refusal(announced.outcome);
     }
 
     pub(crate) fn scraped(&self, outcome: Outcome) {

@@ -12,8 +12,10 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
+use super::connection::Activity;
 use super::meters::Meters;
 use crate::ids::UnixTime;
+use crate::outbox::Round;
 use crate::refusal::Refusal;
 use crate::reply::is_somebody;
 use crate::settings::Settings;
@@ -33,6 +35,24 @@ enum Target<'a> {
 }
 
 impl Service {
+    /// Answers a request: at once, or when its record is in the journal.
+    pub(crate) async fn serve(
+        &self,
+        request: Request<Incoming>,
+        socket: IpAddr,
+        activity: &Activity,
+    ) -> Response<Full<Bytes>> {
+        let (mut reply, after) = self.reply(&request, socket, activity.is_draining());
+        if let Some(round) = after {
+            activity.waits();
+            if self.tracker.outbox.journalled(round).await.is_err() {
+                self.take_back(&mut reply);
+            }
+            activity.answered();
+        }
+        reply
+    }
+
     pub(crate) fn new(tracker: Arc<Tracker>, meters: Meters) -> Self {
         Self {
             tracker,
@@ -41,36 +61,45 @@ impl Service {
         }
     }
 
-    pub(crate) fn reply(
+    /// What goes out, and the round that has to be in the journal before it does.
+    fn reply(
         &self,
         request: &Request<Incoming>,
         socket: IpAddr,
         close: bool,
-    ) -> Response<Full<Bytes>> {
+    ) -> (Response<Full<Bytes>>, Option<Round>) {
         if request.method() == Method::CONNECT {
             // A success would promise a tunnel (RFC 9110, section 9.3.6).
             let mut reply = Response::default();
             *reply.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-            return reply;
+            return (reply, None);
         }
         let scratch = &mut *self.scratch.borrow_mut();
-        self.answer(request, socket, scratch);
+        let after = self.answer(request, socket, scratch);
         let mut reply = Response::new(Full::new(Bytes::copy_from_slice(&scratch.body)));
         let headers = reply.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         if close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        reply
+        (reply, after)
     }
 
-    fn answer(&self, request: &Request<Incoming>, socket: IpAddr, scratch: &mut Scratch) {
+    fn answer(
+        &self,
+        request: &Request<Incoming>,
+        socket: IpAddr,
+        scratch: &mut Scratch,
+    ) -> Option<Round> {
         let uri = request.uri();
         let query = uri.query().unwrap_or_default().as_bytes();
         let target = match (request.method(), target(uri.path().as_bytes())) {
             (&Method::GET, Some(target)) => target,
             // Safe by definition (RFC 9110, section 9.3.2): nothing is counted, and hyper leaves the body out.
-            (&Method::HEAD, _) => return scratch.body.clear(),
+            (&Method::HEAD, _) => {
+                scratch.body.clear();
+                return None;
+            }
             (&Method::GET, None) => return self.refuse(scratch, Refusal::NotAnAnnounceUrl),
             _ => return self.refuse(scratch, Refusal::NotGet),
         };
@@ -79,18 +108,29 @@ impl Service {
             Target::Announce(key) => {
                 let begun = Instant::now();
                 let from = client_ip(request, socket, &self.tracker.settings.load());
-                let (event, outcome) = self.tracker.announce(key, query, from, now, scratch);
-                self.meters.announced(event, outcome, begun.elapsed());
+                let announced = self.tracker.announce(key, query, from, now, scratch);
+                self.meters.announced(&announced, begun.elapsed());
+                announced.after
             }
             Target::Scrape(key) => {
                 let outcome = self.tracker.scrape(key, query, now, scratch);
                 self.meters.scraped(outcome);
+                None
             }
         }
     }
 
-    fn refuse(&self, scratch: &mut Scratch, refusal: Refusal) {
+    fn refuse(&self, scratch: &mut Scratch, refusal: Refusal) -> Option<Round> {
         self.meters.refused(refuse(scratch, refusal));
+        None
+    }
+
+    /// A promise that can't be kept now: the announce was taken, but might not survive a crash. A client that hears
+    /// this says it again, which does no harm.
+    fn take_back(&self, reply: &mut Response<Full<Bytes>>) {
+        let scratch = &mut *self.scratch.borrow_mut();
+        self.refuse(scratch, Refusal::Busy);
+        *reply.body_mut() = Full::new(Bytes::copy_from_slice(&scratch.body));
     }
 }
 

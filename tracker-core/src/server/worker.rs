@@ -137,8 +137,11 @@ impl Worker {
             io,
             service_fn(move |request| {
                 on_request.answered();
-                let reply = service.reply(&request, from, on_request.is_draining());
-                std::future::ready(Ok::<_, std::convert::Infallible>(reply))
+                let (service, activity) = (Rc::clone(&service), Rc::clone(&on_request));
+                async move {
+                    let reply = service.serve(request, from, &activity).await;
+                    Ok::<_, std::convert::Infallible>(reply)
+                }
             }),
         );
         let mut connections = self.connections.borrow_mut();

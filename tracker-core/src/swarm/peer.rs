@@ -1,15 +1,14 @@
-//! One session in a swarm, packed into a cache line.
+//! One session in a swarm, packed. Its baseline isn't here: credit is the ledger's affair.
 
 use super::torrent::Visitor;
-use crate::accounting::{Baseline, Counters};
+use crate::accounting::Counters;
 use crate::ids::{PeerId, UnixTime, UserId};
-use crate::record::{Endpoint, Role, Ticket};
+use crate::record::{Endpoint, Record, Role};
 use crate::session::StoredSession;
 
-/// 64 bytes for an IPv4 peer; an IPv6 endpoint is kept apart, for the few that have one.
+/// 48 bytes for an IPv4 peer; an IPv6 endpoint is kept apart, for the few that have one.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    counters: Counters,
     v6: Option<Box<V6>>,
     pub(crate) user: UserId,
     /// The last announce over IPv4; 0: none.
@@ -17,18 +16,16 @@ pub(crate) struct Peer {
     pub(crate) peer_id: PeerId,
     v4: [u8; 6],
     pub(crate) role: Role,
-    suspect: bool,
     /// By which hash of a hybrid it last announced over IPv4.
     tag4: u8,
-    /// Its baseline is the database's own. Until a batch has settled it, the place of `counters.uploaded` holds the
-    /// ticket of its latest report.
-    settled: bool,
+    /// A fold of the counters it last reported: whether they moved since, not by how much.
+    reported: u32,
 }
 
 /// Of a session that was restored: by which hash it announced isn't known.
 const ANY_TAG: u8 = 0;
 
-const _: () = assert!(size_of::<Peer>() == 64);
+const _: () = assert!(size_of::<Peer>() == 48);
 
 #[derive(Debug)]
 struct V6 {
@@ -38,19 +35,17 @@ struct V6 {
 }
 
 impl Peer {
-    /// A session that memory doesn't know: the ledger will settle its baseline.
+    /// A session that hasn't been seen here.
     pub(crate) fn newcomer(user: UserId, peer_id: PeerId, role: Role) -> Self {
         Self {
-            counters: Counters::default(),
             v6: None,
             user,
             seen4: UnixTime(0),
             peer_id,
             v4: [0; 6],
             role,
-            suspect: false,
             tag4: ANY_TAG,
-            settled: false,
+            reported: 0,
         }
     }
 
@@ -62,8 +57,22 @@ impl Peer {
         for endpoint in endpoint4.into_iter().chain(endpoint6) {
             peer.seen_at(endpoint, ANY_TAG, stored.announced_at);
         }
-        peer.settle(stored.baseline);
+        peer.reports(stored.baseline.counters);
         peer
+    }
+
+    /// Notes what it reports; whether that is something else than the last time.
+    pub(crate) fn reports(&mut self, counters: Counters) -> bool {
+        let fold = counters.uploaded.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ counters.downloaded.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+        let fold = (fold >> 32) as u32;
+        std::mem::replace(&mut self.reported, fold) != fold
+    }
+
+    /// Notes an announce of which only the journal knows.
+    pub(crate) fn replayed(&mut self, record: &Record) {
+        self.seen_at(record.endpoint, ANY_TAG, record.at);
+        self.reports(record.counters);
     }
 
     pub(crate) fn is(&self, user: UserId, peer_id: PeerId) -> bool {
@@ -142,28 +151,5 @@ impl Peer {
             Endpoint::V4(compact) => self.v4 == compact,
             Endpoint::V6(compact) => self.v6() == Some(&compact),
         }
-    }
-
-    /// The baseline, once it is the database's own.
-    pub(crate) fn baseline(&self) -> Option<Baseline> {
-        self.settled.then_some(Baseline {
-            counters: self.counters,
-            suspect: self.suspect,
-        })
-    }
-
-    pub(crate) fn settle(&mut self, baseline: Baseline) {
-        (self.counters, self.suspect) = (baseline.counters, baseline.suspect);
-        self.settled = true;
-    }
-
-    /// Notes the latest report of an unsettled session.
-    pub(crate) fn note_report(&mut self, ticket: Ticket) {
-        self.counters.uploaded = ticket.0;
-    }
-
-    /// The latest report of an unsettled session.
-    pub(crate) fn last_report(&self) -> Option<Ticket> {
-        (!self.settled).then_some(Ticket(self.counters.uploaded))
     }
 }

@@ -11,9 +11,9 @@ use rand::rngs::SmallRng;
 use super::crowd::Crowd;
 use super::peer::Peer;
 use super::sample::PeerList;
-use crate::accounting::{Baseline, Counters};
+use crate::accounting::Counters;
 use crate::ids::{PeerId, TorrentId, UnixTime, UserId};
-use crate::record::{Endpoint, Event, Role, Settled, Ticket};
+use crate::record::{Endpoint, Event, Record, Role, SessionKey};
 use crate::refusal::Warning;
 use crate::registry::TorrentStatus;
 use crate::reply::Counts;
@@ -42,10 +42,9 @@ pub(crate) struct Rules {
 /// What came of an announce.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Visit {
-    pub(crate) ticket: Ticket,
-    /// `None`: the ledger must settle it.
-    pub(crate) settled: Option<Settled>,
     pub(crate) warning: Option<Warning>,
+    /// It says something that its last announce didn't: an event, other counters, another role or address.
+    pub(crate) has_news: bool,
     position: Option<usize>,
 }
 
@@ -63,8 +62,6 @@ pub(crate) struct Torrent {
     pub(crate) status: TorrentStatus,
     /// Snatches, ever.
     pub(crate) completed: u32,
-    /// Announces taken since the process began.
-    reports: u64,
     crowd: Crowd,
 }
 
@@ -74,7 +71,6 @@ impl Torrent {
             id,
             status,
             completed,
-            reports: 0,
             crowd: Crowd::default(),
         }
     }
@@ -94,25 +90,21 @@ impl Torrent {
         self.crowd.len() == 0
     }
 
-    /// Takes an announce in: the peer comes, stays or goes, and its counters are compared with its baseline.
+    /// Takes an announce in: the peer comes, stays or goes.
     pub(crate) fn announce(
         &mut self,
         visitor: &Visitor,
         rules: Rules,
         rng: &mut SmallRng,
     ) -> Visit {
-        self.reports += 1;
-        let ticket = Ticket(self.reports);
         let known = self.crowd.find(visitor.user, visitor.peer_id);
         if visitor.event == Event::Stopped {
-            let settled = known.and_then(|at| account(&mut self.crowd[at], visitor, ticket));
             if let Some(at) = known {
                 self.crowd.remove(at);
             }
             return Visit {
-                ticket,
-                settled,
                 warning: None,
+                has_news: true,
                 position: None,
             };
         }
@@ -128,20 +120,18 @@ impl Torrent {
             if !self.make_room(visitor, rules.max_clients) {
                 let warning = Some(Warning::TooManyClients);
                 return Visit {
-                    ticket,
-                    settled: None,
                     warning,
+                    has_news: true,
                     position: None,
                 };
             }
             let mut peer = Peer::newcomer(visitor.user, visitor.peer_id, visitor.role);
-            peer.note_report(ticket);
+            peer.reports(visitor.counters);
             peer.seen_at(visitor.endpoint, visitor.hash_tag, visitor.now);
             let position = Some(self.crowd.insert(peer, rng));
             return Visit {
-                ticket,
-                settled: None,
                 warning: None,
+                has_news: true,
                 position,
             };
         };
@@ -154,7 +144,11 @@ impl Torrent {
             _ => false,
         };
         let too_soon = !is_news && peer.is_early(visitor, rules.min_interval_secs);
-        let settled = account(peer, visitor, ticket);
+        let moved = !peer.is_at(visitor.endpoint);
+        let has_news = peer.reports(visitor.counters)
+            || moved
+            || peer.role != visitor.role
+            || visitor.event != Event::None;
         if too_soon {
             // The time stays: a client that asks every ten minutes gets peers every twenty, and not never.
             peer.move_to(visitor.endpoint);
@@ -162,8 +156,7 @@ impl Torrent {
             peer.seen_at(visitor.endpoint, visitor.hash_tag, visitor.now);
         }
         Visit {
-            ticket,
-            settled,
+            has_news,
             warning: too_soon.then_some(Warning::TooSoon),
             position: Some(self.crowd.set_role(at, visitor.role, rng)),
         }
@@ -235,18 +228,22 @@ impl Torrent {
         true
     }
 
-    /// The ledger has settled a session's baseline. Takes it over unless the session has reported more since `last`.
-    pub(crate) fn settle(
-        &mut self,
-        user: UserId,
-        peer_id: PeerId,
-        last: Ticket,
-        baseline: Baseline,
-    ) {
-        if let Some(at) = self.crowd.find(user, peer_id)
-            && self.crowd[at].last_report() == Some(last)
-        {
-            self.crowd[at].settle(baseline);
+    /// Does what a journalled announce did: the peer came, stayed or went. Who was in which other's place isn't
+    /// remembered, so of more than `max_clients` of a member's the latest stay.
+    pub(crate) fn replay(&mut self, record: &Record, max_clients: usize, rng: &mut SmallRng) {
+        let SessionKey { user, peer_id, .. } = record.session;
+        match self.crowd.find(user, peer_id) {
+            Some(at) if !record.in_swarm => self.crowd.remove(at),
+            Some(at) => {
+                self.crowd[at].replayed(record);
+                self.crowd.set_role(at, record.role, rng);
+            }
+            None if record.in_swarm => {
+                let mut peer = Peer::newcomer(user, peer_id, record.role);
+                peer.replayed(record);
+                self.restore(peer, max_clients, rng);
+            }
+            None => {}
         }
     }
 
@@ -326,17 +323,6 @@ struct Clients {
     clients: usize,
     /// The one silent for longest, and where it stands.
     oldest: Option<(UnixTime, usize)>,
-}
-
-/// Compares the counters with the baseline, if the baseline is settled.
-fn account(peer: &mut Peer, visitor: &Visitor, ticket: Ticket) -> Option<Settled> {
-    let Some(mut baseline) = peer.baseline() else {
-        peer.note_report(ticket);
-        return None;
-    };
-    let growth = baseline.observe(visitor.counters, visitor.event == Event::Started);
-    peer.settle(baseline);
-    Some(Settled { growth, baseline })
 }
 
 #[cfg(test)]

@@ -296,8 +296,8 @@ fn record_says_what_the_client_said() {
         (5, 6, 7)
     );
     assert_eq!(
-        (record.event, record.role, record.settled),
-        (Event::Started, Role::Leecher, None)
+        (record.event, record.role, record.in_swarm),
+        (Event::Started, Role::Leecher, true)
     );
     assert_eq!(record.endpoint.ip().to_string(), "127.0.0.1");
 }

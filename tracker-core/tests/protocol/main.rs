@@ -5,4 +5,5 @@
 mod announce;
 mod bad_input;
 mod http;
+mod journalled;
 mod support;

@@ -186,6 +186,22 @@ impl Client {
         }
     }
 
+    pub(crate) fn try_to(address: SocketAddr) -> Option<TcpStream> {
+        TcpStream::connect(address).ok()
+    }
+
+    pub(crate) fn server(&self) -> SocketAddr {
+        self.stream.peer_addr().unwrap()
+    }
+
+    /// Nothing has come back so far.
+    pub(crate) fn has_no_reply_yet(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        matches!(peeked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }

@@ -143,7 +143,27 @@ fn describe() {
         "Bytes counted for members, by direction"
     );
     describe_counter!(
-        "purser_orphan_sessions_total",
-        "Session changes left out as their member or torrent is gone"
+        "purser_set_aside_sessions_total",
+        "Session changes that the database refused: see the table set_aside"
+    );
+    describe_counter!(
+        "purser_stale_hints_total",
+        "Batches that were applied carefully, as the database wasn't what memory believed"
+    );
+    describe_gauge!(
+        "purser_journal_bytes",
+        "Bytes that the journal takes on disk"
+    );
+    describe_gauge!(
+        "purser_journal_pressure",
+        "What the journal can take: 0 everything, 1 what says something new, 2 last words, 3 nothing"
+    );
+    describe_counter!(
+        "purser_journal_records_total",
+        "Announces written to the journal"
+    );
+    describe_counter!(
+        "purser_journal_failures_total",
+        "Writes to the journal that the disk refused"
     );
 }

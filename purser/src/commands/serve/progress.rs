@@ -49,5 +49,6 @@ fn name(stage: Stage) -> &'static str {
         Stage::Members => "members",
         Stage::Torrents => "torrents",
         Stage::Sessions => "sessions",
+        Stage::Journal => "journal",
     }
 }

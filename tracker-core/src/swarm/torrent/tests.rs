@@ -203,10 +203,6 @@ fn ipv4_and_ipv6_announces_are_one_session_with_two_endpoints() {
 fn early_announce_is_warned_and_still_counted() {
     let mut swarm = Swarm::new();
     swarm.announce(visitor(1, 1, Role::Leecher));
-    let (user, peer_id) = (UserId(1), PeerId([1; 20]));
-    swarm
-        .torrent
-        .settle(user, peer_id, Ticket(1), Baseline::default());
     let counters = Counters {
         uploaded: 5,
         downloaded: 0,
@@ -219,7 +215,7 @@ fn early_announce_is_warned_and_still_counted() {
 
     let early = swarm.announce(later(899));
     assert_eq!(early.warning, Some(Warning::TooSoon));
-    assert_eq!(early.settled.map(|settled| settled.growth), Some(counters));
+    assert!(early.has_news, "its counters go to the ledger");
     let seeder = Visitor {
         role: Role::Seeder,
         event: Event::Completed,
@@ -354,34 +350,74 @@ fn restarted_client_leaves_no_ghost_in_either_family() {
     assert_eq!(swarm.users(), HashSet::from([(7, 2)]));
 }
 
+/// What is shed first when the journal runs out of room is what says nothing new.
 #[test]
-fn unknown_session_stays_unsettled_until_the_ledger_has_seen_its_last_word() {
+fn announce_has_news_when_anything_but_the_time_is_new() {
     let mut swarm = Swarm::new();
-    let reporting = |uploaded| Visitor {
+    let regular = visitor(1, 1, Role::Leecher);
+    let moved_on = Visitor {
         counters: Counters {
-            uploaded,
+            uploaded: 1,
             downloaded: 0,
         },
+        ..regular
+    };
+    let seeder = Visitor {
+        role: Role::Seeder,
+        ..moved_on
+    };
+    let elsewhere = Visitor {
+        endpoint: v4(9, 9),
+        ..seeder
+    };
+    let finished = Visitor {
         event: Event::Completed,
-        ..visitor(1, 1, Role::Seeder)
+        ..elsewhere
     };
-    let settle = |swarm: &mut Swarm, last: u64, uploaded| {
-        let baseline = Baseline::starting_at(reporting(uploaded).counters);
-        let (user, peer_id) = (UserId(1), PeerId([1; 20]));
-        swarm.torrent.settle(user, peer_id, Ticket(last), baseline);
+    let turns = [
+        regular, regular, moved_on, seeder, elsewhere, elsewhere, finished,
+    ];
+    let news = turns.map(|turn| swarm.announce(turn).has_news);
+    assert_eq!(news, [true, false, true, true, true, false, true]);
+}
+
+#[test]
+fn replay_does_what_the_announces_did() {
+    let mut swarm = Swarm::new();
+    let record = |client: u8, in_swarm, role, endpoint, at| Record {
+        session: SessionKey {
+            user: UserId(7),
+            torrent: TorrentId(1),
+            peer_id: PeerId([client; 20]),
+        },
+        counters: Counters::default(),
+        left: 0,
+        role,
+        in_swarm,
+        event: Event::None,
+        at: UnixTime(at),
+        endpoint,
     };
-    assert!(swarm.announce(reporting(10)).settled.is_none());
-    assert!(swarm.announce(reporting(20)).settled.is_none());
-    // A late copy of the first: the same counters, and yet not the same report.
-    assert!(swarm.announce(reporting(10)).settled.is_none());
-    settle(&mut swarm, 1, 10);
-    assert!(
-        swarm.announce(reporting(30)).settled.is_none(),
-        "settled too early"
-    );
-    settle(&mut swarm, 4, 30);
-    let settled = swarm.announce(reporting(35)).settled;
-    assert_eq!(settled.map(|settled| settled.growth.uploaded), Some(5));
+    let mut replay = |record| {
+        swarm.torrent.replay(&record, 3, &mut swarm.rng);
+        swarm.torrent.crowd.check();
+    };
+    replay(record(1, true, Role::Leecher, v4(7, 1), 1));
+    replay(record(1, true, Role::Seeder, v6(7), 2));
+    replay(record(2, true, Role::Leecher, v4(7, 2), 3));
+    replay(record(2, false, Role::Leecher, v4(7, 2), 4));
+    replay(record(3, false, Role::Leecher, v4(7, 3), 5));
+    assert_eq!(swarm.users(), HashSet::from([(7, 1)]));
+    let counts = swarm.torrent.counts();
+    assert_eq!((counts.complete, counts.incomplete), (1, 0));
+    let peer = swarm.torrent.crowd.iter().next();
+    let both = peer.map(|peer| {
+        (
+            peer.v4().copied().map(Endpoint::V4),
+            peer.v6().copied().map(Endpoint::V6),
+        )
+    });
+    assert_eq!(both, Some((Some(v4(7, 1)), Some(v6(7)))));
 }
 
 #[test]
