@@ -75,21 +75,6 @@ fn tracker_and_api_run_apart(database: Database) {
     tracker.stop();
 }
 
-macro_rules! on_both_databases {
-    ($($name:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[test] fn $name() { super::$name(crate::site::Database::Sqlite); })+
-        }
-        mod postgres {
-            $(
-                #[test]
-                #[ignore = "needs PURSER_TEST_POSTGRES, which scripts/test sets"]
-                fn $name() { super::$name(crate::site::Database::Postgres); }
-            )+
-        }
-    };
-}
-
 on_both_databases!(
     sigterm_drains_and_flushes,
     sigint_drains_and_flushes,
