@@ -22,8 +22,11 @@ pub(crate) struct Wire {
     sockets: [Option<BufReader<TcpStream>>; 2],
 }
 
+/// How an answer begins, and no failure.
+const TAKEN: &[u8] = b"d8:complete";
+
 /// An announce that is refused so often in a row won't be taken any more.
-const REFUSALS_MAX: u32 = 10_000;
+const REFUSALS_MAX: u32 = 100_000;
 
 impl Wire {
     pub(crate) fn new(meeting: &Arc<Meeting>) -> Self {
@@ -34,12 +37,12 @@ impl Wire {
         }
     }
 
-    /// Says the same until it is answered with anything but a failure, if need be to the tracker's next start.
+    /// Says the same until it is taken, if need be to the tracker's next start.
     pub(crate) fn announce(&mut self, family: Family, target: &str) {
         let mut refusals = 0;
         loop {
             match self.ask(family, target) {
-                Ok(reply) if !reply.starts_with(b"d14:failure reason") => {
+                Ok(reply) if reply.starts_with(TAKEN) => {
                     return self.meeting.note_answer();
                 }
                 Ok(reply) => {
