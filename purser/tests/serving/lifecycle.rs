@@ -75,21 +75,6 @@ fn tracker_and_api_run_apart(database: Database) {
     tracker.stop();
 }
 
-macro_rules! on_both_databases {
-    ($($name:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[test] fn $name() { super::$name(crate::site::Database::Sqlite); })+
-        }
-        mod postgres {
-            $(
-                #[test]
-                #[ignore = "needs PURSER_TEST_POSTGRES, which scripts/test sets"]
-                fn $name() { super::$name(crate::site::Database::Postgres); }
-            )+
-        }
-    };
-}
-
 on_both_databases!(
     sigterm_drains_and_flushes,
     sigint_drains_and_flushes,
@@ -131,7 +116,7 @@ fn second_tracker_on_the_same_folder_is_refused() {
 fn sighup_reloads_a_good_config_and_survives_a_bad_one() {
     let site = Site::new(Database::Sqlite);
     site.write("config.toml", "");
-    let server = site.start("serve");
+    let server = site.start_with("serve", &[("PURSER__LOG__FILE", "logs/purser.log")]);
     let (ann, hash) = (site.create_user("ann"), site.add_torrent());
     let reply = server.announce_when_known(&ann, &hash, 1001, SEEDING);
     assert!(reply.contains("8:intervali1800e"), "{reply}");
@@ -144,10 +129,20 @@ fn sighup_reloads_a_good_config_and_survives_a_bad_one() {
     });
     site.write("config.toml", "[tracker]\nanounce_interval_secs = 60\n");
     server.signal(Signal::HUP);
+    until(|| {
+        logged(&site)
+            .contains("anounce_interval_secs")
+            .then_some(())
+    });
     let reply = server.announce(&ann, &hash, 1001, SEEDING);
     assert!(reply.contains("8:intervali2400e"), "{reply}");
-    server.signal(Signal::TERM);
-    let (status, stderr) = server.ended();
-    assert!(status.success());
-    assert!(stderr.contains("anounce_interval_secs"), "{stderr}");
+    server.stop();
+}
+
+/// What is in the log files of `logs/`.
+fn logged(site: &Site) -> String {
+    let files = std::fs::read_dir(site.path().join("logs")).unwrap();
+    files
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect()
 }

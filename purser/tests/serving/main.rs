@@ -2,6 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+mod site;
+
 mod lifecycle;
 mod listeners;
-mod site;
+
+// Accounts are exact, whatever breaks.
+mod crashes;
+mod outages;
+
+// What breaks.
+mod cluster;
+mod proxy;
+
+// Who doesn't mind.
+mod accounts;
+mod client;
+mod load;
+mod meeting;
+mod wire;

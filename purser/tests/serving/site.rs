@@ -2,17 +2,36 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use sqlx::{Connection, PgConnection};
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
+/// Makes two tests of each function: `sqlite::name` and `postgres::name`.
+macro_rules! on_both_databases {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $name() { super::$name(crate::site::Database::Sqlite); })+
+        }
+        mod postgres {
+            $(
+                #[test]
+                #[ignore = "needs PURSER_TEST_POSTGRES, which scripts/test sets"]
+                fn $name() { super::$name(crate::site::Database::Postgres); }
+            )+
+        }
+    };
+}
+
 /// For what must happen soon, on a machine that may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Which database a test runs on.
 #[derive(Clone, Copy)]
@@ -48,6 +67,23 @@ impl Site {
         }
     }
 
+    /// On a database that is there already, and stays.
+    pub(crate) fn on(database_url: &str) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            database_url: database_url.to_owned(),
+            postgres: None,
+        }
+    }
+
+    /// Where its database is, from any folder.
+    pub(crate) fn database_url(&self) -> String {
+        match self.database_url.strip_prefix("sqlite:") {
+            Some(file) => format!("sqlite:{}", self.path().join(file).display()),
+            None => self.database_url.clone(),
+        }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -77,7 +113,13 @@ impl Site {
 
     /// Starts a serving command and waits until it says where it listens.
     pub(crate) fn start(&self, args: &str) -> Server {
-        let mut child = self.program(&format!("--json {args}")).spawn().unwrap();
+        self.start_with(args, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn start_with(&self, args: &str, env: &[(&str, &str)]) -> Server {
+        let mut command = self.program(&format!("--json {args}"));
+        let mut child = command.envs(env.iter().copied()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let mut documents = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>();
         let banner = match documents.next() {
@@ -115,14 +157,29 @@ impl Site {
 
     /// What is on a member's account, out of the database.
     pub(crate) fn uploaded(&self, name: &str) -> u64 {
-        let url = match self.postgres {
-            Some(_) => self.database_url.clone(),
-            None => format!("sqlite:{}", self.path().join("data/purser.db").display()),
-        };
         runtime().block_on(async {
-            let store = store::Store::open(&url).await.unwrap();
+            let store = store::Store::open(&self.database_url()).await.unwrap();
             let user = store.find_user(name).await.unwrap().unwrap();
             store.totals(user.id).await.unwrap().uploaded
+        })
+    }
+
+    /// Rows out of the database, whichever it is.
+    pub(crate) fn rows<T>(&self, query: &str) -> Vec<T>
+    where
+        T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        let url = self.database_url();
+        runtime().block_on(async {
+            if url.starts_with("sqlite:") {
+                let mut connection = SqliteConnection::connect(&url).await.unwrap();
+                let rows = sqlx::query_as(AssertSqlSafe(query));
+                rows.fetch_all(&mut connection).await.unwrap()
+            } else {
+                let mut connection = PgConnection::connect(&url).await.unwrap();
+                let rows = sqlx::query_as(AssertSqlSafe(query));
+                rows.fetch_all(&mut connection).await.unwrap()
+            }
         })
     }
 
@@ -147,7 +204,7 @@ impl Drop for Site {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().build().unwrap()
 }
@@ -155,7 +212,7 @@ fn runtime() -> tokio::runtime::Runtime {
 fn on_server(server: &str, statement: String) {
     runtime().block_on(async {
         let mut connection = PgConnection::connect(server).await.unwrap();
-        let statement = sqlx::AssertSqlSafe(statement);
+        let statement = AssertSqlSafe(statement);
         sqlx::raw_sql(statement)
             .execute(&mut connection)
             .await
@@ -190,6 +247,41 @@ impl Server {
         self.signal(Signal::TERM);
         let (status, stderr) = self.ended();
         assert!(status.success(), "{status}: {stderr}");
+    }
+
+    /// `kill -9`: nothing is saved any more.
+    pub(crate) fn kill(self) {
+        self.signal(Signal::KILL);
+        let (status, stderr) = self.ended();
+        let signal = Some(Signal::KILL.as_raw());
+        assert_eq!(status.signal(), signal, "it had ended before: {stderr}");
+    }
+
+    /// The port of the announce listener.
+    pub(crate) fn announce_port(&self) -> u16 {
+        let url = self.banner["announce"].as_str().unwrap();
+        let port = url.split(':').nth(2).unwrap().split('/').next().unwrap();
+        port.parse().unwrap()
+    }
+
+    /// A metric without labels; `None` until it is there.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let metrics = self.get("metrics", "/metrics").1;
+        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+        metrics.split("\\n").find_map(value)
+    }
+
+    /// Memory that the process has in use, in MiB.
+    pub(crate) fn resident_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let resident = |line: &str| {
+            line.strip_prefix("VmRSS:")?
+                .trim()
+                .strip_suffix(" kB")?
+                .parse::<u64>()
+                .ok()
+        };
+        status.lines().find_map(resident).unwrap() / 1024
     }
 
     /// GETs from one of the listeners named in the banner; status line and body.
