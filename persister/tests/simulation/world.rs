@@ -227,7 +227,10 @@ impl<'a> World<'a> {
 
     async fn flush(&mut self, node: usize) {
         // A connection that was cut for the other process may be met here.
+        let mut tries = 0;
         while let Err(error) = self.nodes[node].as_mut().unwrap().persister.flush().await {
+            tries += 1;
+            assert!(tries < 1000, "{error}");
             self.events.note("failed flushes");
             assert!(!matches!(error, FlushError::Foreign), "{error}");
         }
@@ -251,7 +254,11 @@ impl<'a> World<'a> {
         self.database.cut_connections().await;
         let flushing = self.nodes[node].as_mut().unwrap();
         // The first try may meet a dead connection; each starts from the mark.
-        while flushing.persister.flush().await.is_err() {}
+        let mut tries = 0;
+        while let Err(error) = flushing.persister.flush().await {
+            tries += 1;
+            assert!(tries < 1000, "{error}");
+        }
     }
 
     async fn die(&mut self, node: usize, death: Death) {
