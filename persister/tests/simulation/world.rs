@@ -245,20 +245,18 @@ impl<'a> World<'a> {
         self.die(node, Death::Quiet).await;
     }
 
-    /// The process lives, its database goes away in the middle, and comes back.
+    /// The process lives, its connections break in the middle of a transaction or of its commit, and come back.
     async fn flush_with_broken_connections(&mut self, node: usize) {
-        self.events.note("cut connections");
         let polls = self.random.random_range(0..40);
         let flushing = self.nodes[node].as_mut().unwrap();
-        let _ = flushing.flush_for(polls).await;
-        self.database.cut_connections().await;
-        let flushing = self.nodes[node].as_mut().unwrap();
-        // The first try may meet a dead connection; each starts from the mark.
-        let mut tries = 0;
-        while let Err(error) = flushing.persister.flush().await {
-            tries += 1;
-            assert!(tries < 1000, "{error}");
+        let broken = flushing
+            .flush_and(polls, self.database.cut_connections())
+            .await;
+        if let Some(Err(error)) = broken {
+            assert!(!matches!(error, FlushError::Foreign), "{error}");
+            self.events.note("broken flushes");
         }
+        self.flush(node).await;
     }
 
     async fn die(&mut self, node: usize, death: Death) {
