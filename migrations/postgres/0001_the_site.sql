@@ -100,6 +100,8 @@ create table sessions (
     suspect bigint not null default 0,
     suspect_uploaded bigint not null default 0,
     suspect_downloaded bigint not null default 0,
+    -- Whose journal the last announce came from: another's is compared with announced_at.
+    written_by bigint not null,
     -- Still in its swarm.
     active boolean not null,
     peer_id bytea not null,

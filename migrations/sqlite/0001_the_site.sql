@@ -95,6 +95,8 @@ create table sessions (
     suspect integer not null default 0,
     suspect_uploaded integer not null default 0,
     suspect_downloaded integer not null default 0,
+    -- Whose journal the last announce came from: another's is compared with announced_at.
+    written_by integer not null,
     -- All the growth this session was ever credited with.
     credited_uploaded integer not null,
     credited_downloaded integer not null,

@@ -22,8 +22,14 @@ use crate::merge::merge;
 /// Pauses after failures double from a flush interval up to this.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
-/// A transaction that takes longer is given up, and tried again: the mark tells if it had gone through.
+/// A transaction that takes longer is given up, and half of it is tried: the mark tells if it had gone through.
 const APPLY_LIMIT: Duration = Duration::from_secs(30);
+
+/// So long a heartbeat may go on catching up before others have their turn: the sweep, the lag, a wish to stop.
+const BEAT_MAX: Duration = Duration::from_secs(5);
+
+/// How often a trouble that lasts is told again.
+const REMINDER_PERIOD: Duration = Duration::from_secs(300);
 
 /// How long the rest may take at the end. What is left then is in the journal.
 const FINISH_LIMIT: Duration = Duration::from_secs(10);
@@ -32,8 +38,12 @@ const FINISH_LIMIT: Duration = Duration::from_secs(10);
 /// kept waiting for longer; and some 30 MB of memory.
 const BATCH_MAX: usize = 50_000;
 
-/// A database that refuses so many records one after the other has another trouble than they: then it is waited for.
+/// A database that refuses so many records one after the other has another trouble than they: from then on they are set
+/// aside at the pace of its failures.
 const SET_ASIDE_MAX: u32 = 100;
+
+/// Fewer aren't tried for want of time or memory: a database that can't do them can't do anything.
+const BATCH_MIN: usize = 500;
 
 /// How often peers that fell silent are looked for in memory.
 const SWEEP_PERIOD: Duration = Duration::from_secs(60);
@@ -52,6 +62,8 @@ pub struct Persister {
     size: usize,
     care: Care,
     set_aside_in_a_row: u32,
+    /// The last batch was refused for its content, and the next will be another.
+    is_narrowing: bool,
     records: Vec<Record>,
     /// When the oldest record that isn't in the database was announced.
     oldest: Option<UnixTime>,
@@ -63,17 +75,10 @@ pub struct Persister {
 #[derive(Debug)]
 struct Place {
     position: u64,
-    /// A transaction was sent, and nobody knows whether it went through.
-    doubt: Option<Doubt>,
+    /// A transaction up to here was sent, and nobody knows yet whether it went through.
+    doubt: Option<u64>,
     /// Reads on from `position`. `None`: the mark is to be read first.
     reader: Option<Reader>,
-}
-
-/// What such a transaction held.
-#[derive(Clone, Copy, Debug)]
-struct Doubt {
-    to: u64,
-    records: usize,
 }
 
 /// Why the journal isn't in the database yet.
@@ -85,7 +90,7 @@ pub enum FlushError {
     /// It said nothing.
     #[error("the database didn't answer for {} s", APPLY_LIMIT.as_secs())]
     Silent,
-    /// What the disk said.
+    /// What the disk said, or that the journal isn't what was written.
     #[error(transparent)]
     Journal(#[from] ReadError),
     /// Somebody else moves our mark: to go on would lose what is in our journal.
@@ -101,6 +106,16 @@ pub enum FlushError {
 pub struct Left {
     /// Records that the next start brings in.
     pub records: u64,
+}
+
+impl FlushError {
+    /// Nothing that waiting would mend: the program has to end, and to start again.
+    fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Foreign | Self::Journal(ReadError::Damaged { .. })
+        )
+    }
 }
 
 impl Persister {
@@ -128,6 +143,7 @@ impl Persister {
             size: BATCH_MAX,
             care: Care::Trusting,
             set_aside_in_a_row: 0,
+            is_narrowing: false,
             records: Vec::new(),
             oldest: None,
             meters: Meters::new(),
@@ -145,26 +161,32 @@ impl Persister {
         interval: Duration,
         mut stopped: watch::Receiver<bool>,
     ) -> Result<Left, FlushError> {
-        let mut failures = 0;
+        let mut trouble = Trouble::default();
         let mut next_sweep = Instant::now() + SWEEP_PERIOD;
+        let mut pause = interval;
         loop {
-            let pause = backoff(interval, failures);
             if timeout(pause, stopped.wait_for(|&stop| stop)).await.is_ok() {
                 return self.finish().await;
             }
-            failures = match self.flush().await {
-                Ok(()) if failures > 0 => {
-                    tracing::info!(failures, "the database takes batches again");
-                    0
+            let caught_up = self.catch_up(Instant::now() + BEAT_MAX, &stopped).await;
+            pause = match caught_up {
+                Ok(is_up_to_date) => {
+                    trouble.is_over();
+                    if is_up_to_date {
+                        interval
+                    } else {
+                        Duration::ZERO
+                    }
                 }
-                Ok(()) => 0,
-                Err(error @ FlushError::Foreign) => return Err(error),
+                Err(error) if error.is_final() => return Err(error),
                 Err(error) => {
                     self.meters.failures.increment(1);
-                    if failures == 0 {
-                        tracing::warn!(%error, "a batch couldn't be applied, trying on");
+                    trouble.tell(&error);
+                    // What is refused for its content is narrowed down at once.
+                    match self.is_narrowing {
+                        true => Duration::ZERO,
+                        false => backoff(interval, trouble.failures),
                     }
-                    failures + 1
                 }
             };
             self.note_lag();
@@ -173,6 +195,24 @@ impl Persister {
                 next_sweep = Instant::now() + SWEEP_PERIOD;
             }
         }
+    }
+
+    /// Batch after batch, until all is there that was there when it began, or it is time for something else.
+    async fn catch_up(
+        &mut self,
+        deadline: Instant,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<bool, FlushError> {
+        let end = self.log.end().0;
+        while self.place.position < end {
+            if Instant::now() >= deadline || *stopped.borrow() {
+                return Ok(false);
+            }
+            if !self.step().await? {
+                break;
+            }
+        }
+        Ok(true)
     }
 
     /// Brings everything into the database that is in the journal when it begins.
@@ -188,12 +228,11 @@ impl Persister {
             Some(reader) => reader,
             None => self.find_place().await?,
         };
-        // A try whose outcome is in doubt is repeated with the same end, so that there is one doubt at a time.
-        let wanted = self.place.doubt.map_or(self.size, |doubt| doubt.records);
+        self.is_narrowing = false;
         let mut to = Position(self.place.position);
         self.records.clear();
         let records = &mut self.records;
-        reader.read(wanted, |position, record| {
+        reader.read(self.size, |position, record| {
             to = position;
             records.push(*record);
         })?;
@@ -229,10 +268,13 @@ impl Persister {
     async fn apply(&mut self, batch: &Batch) -> Result<Applied, FlushError> {
         let begun = Instant::now();
         loop {
-            let doubted = self.place.doubt.replace(self.doubt(batch));
+            self.place.doubt = Some(batch.mark.to);
             let answer = match timeout(APPLY_LIMIT, self.store.apply(batch, self.care)).await {
                 Ok(answer) => answer,
-                Err(_) => return Err(FlushError::Silent),
+                Err(_) => {
+                    self.take_less();
+                    return Err(FlushError::Silent);
+                }
             };
             match answer {
                 Ok(applied) => {
@@ -240,9 +282,9 @@ impl Persister {
                     self.meters.flush_seconds.record(begun.elapsed());
                     return Ok(applied);
                 }
-                // A clear answer: this try did nothing. Whether an earlier one did is for the next step to find out.
+                // A clear answer: somebody else has moved the mark.
                 Err(error @ StoreError::Moved { .. }) => {
-                    self.place.doubt = doubted;
+                    self.place.doubt = None;
                     return Err(error.into());
                 }
                 Err(StoreError::Stale) if self.care == Care::Trusting => {
@@ -250,7 +292,11 @@ impl Persister {
                     self.care = Care::Careful;
                     self.meters.stale.increment(1);
                 }
-                Err(error) if !error.is_about_the_data() => return Err(error.into()),
+                Err(error) if !error.is_about_the_data() => {
+                    // Perhaps it is too much for its memory, its time or its disk.
+                    self.take_less();
+                    return Err(error.into());
+                }
                 Err(error) => {
                     self.place.doubt = None;
                     if let Some(applied) = self.narrow(batch, &error).await? {
@@ -269,6 +315,7 @@ impl Persister {
         batch: &Batch,
         refused: &StoreError,
     ) -> Result<Option<Applied>, FlushError> {
+        self.is_narrowing = true;
         if self.care == Care::Trusting {
             self.care = Care::Careful;
             return Ok(None);
@@ -277,10 +324,11 @@ impl Persister {
             self.size = (self.records.len() / 2).max(1);
             return Ok(None);
         }
-        if self.set_aside_in_a_row >= SET_ASIDE_MAX {
+        self.set_aside_in_a_row += 1;
+        if self.set_aside_in_a_row > SET_ASIDE_MAX && self.set_aside_in_a_row.is_multiple_of(2) {
+            self.is_narrowing = false;
             return Ok(None);
         }
-        self.set_aside_in_a_row += 1;
         let reason = refused.to_string();
         for change in &batch.sessions {
             tracing::error!(
@@ -291,10 +339,11 @@ impl Persister {
                 "an announce was set aside: see the table set_aside"
             );
         }
-        self.place.doubt = Some(self.doubt(batch));
-        self.store
-            .set_aside(batch, &reason, UnixTime::now())
-            .await?;
+        self.place.doubt = Some(batch.mark.to);
+        let setting_aside = self.store.set_aside(batch, &reason, UnixTime::now());
+        timeout(APPLY_LIMIT, setting_aside)
+            .await
+            .map_err(|_| FlushError::Silent)??;
         self.place.doubt = None;
         Ok(Some(Applied {
             baselines: vec![None; batch.sessions.len()],
@@ -303,19 +352,17 @@ impl Persister {
         }))
     }
 
-    fn doubt(&self, batch: &Batch) -> Doubt {
-        Doubt {
-            to: batch.mark.to,
-            records: self.records.len(),
-        }
+    /// A smaller batch next, and larger ones again as soon as it goes through.
+    fn take_less(&mut self) {
+        self.size = (self.records.len() / 2).max(BATCH_MIN);
     }
 
-    /// Asks the database how far it is, and reads on from there.
+    /// Asks the database how far it is, and reads on from there. A transaction that was given up may still be at work
+    /// over there: its end is waited for, so that no doubt is left.
     async fn find_place(&mut self) -> Result<Reader, FlushError> {
-        let asked = timeout(APPLY_LIMIT, self.store.mark(&self.name)).await;
-        let found = asked.map_err(|_| FlushError::Silent)??.unwrap_or(0);
-        let in_doubt = self.place.doubt.map(|doubt| doubt.to);
-        let ours = found == self.place.position || Some(found) == in_doubt;
+        let asked = timeout(APPLY_LIMIT, self.store.settled_mark(&self.name)).await;
+        let found = asked.map_err(|_| FlushError::Silent)??;
+        let ours = found == self.place.position || Some(found) == self.place.doubt;
         if found > self.place.position && !ours {
             return Err(FlushError::Foreign);
         }
@@ -326,10 +373,9 @@ impl Persister {
                 "the database has forgotten announces: was a backup restored? Replaying what is in the journal"
             );
         }
-        if found != self.place.position {
-            self.place.position = found;
-            self.place.doubt = None;
-        }
+        self.place.position = found;
+        self.place.doubt = None;
+        self.drop_segments();
         Ok(self.log.reader(Position(found)))
     }
 
@@ -353,7 +399,11 @@ impl Persister {
         meters.uploaded.increment(applied.growth.uploaded);
         meters.downloaded.increment(applied.growth.downloaded);
         meters.set_aside.increment(applied.set_aside);
-        if let Err(error) = self.log.drop_through(Position(batch.mark.to)) {
+        self.drop_segments();
+    }
+
+    fn drop_segments(&self) {
+        if let Err(error) = self.log.drop_through(Position(self.place.position)) {
             tracing::warn!(%error, "a journal segment that isn't needed any more couldn't be deleted");
         }
     }
@@ -390,7 +440,7 @@ impl Persister {
         let mut tries = 0;
         loop {
             match timeout_at(deadline, self.flush()).await {
-                Ok(Err(error @ FlushError::Foreign)) => return Err(error),
+                Ok(Err(error)) if error.is_final() => return Err(error),
                 // Not more than a few times: it may have been a hiccup.
                 Ok(Err(_)) if tries < FINISH_TRIES => tries += 1,
                 Ok(_) | Err(_) => break,
@@ -404,6 +454,40 @@ impl Persister {
 
 /// More often the last batch isn't tried.
 const FINISH_TRIES: u32 = 20;
+
+/// A database in trouble is told of when it begins, when its words change, and now and then.
+#[derive(Default)]
+struct Trouble {
+    failures: u32,
+    words: String,
+    told_at: Option<Instant>,
+}
+
+impl Trouble {
+    fn tell(&mut self, error: &FlushError) {
+        self.failures += 1;
+        let words = error.to_string();
+        let is_old = self
+            .told_at
+            .is_some_and(|at| at.elapsed() < REMINDER_PERIOD);
+        if is_old && words == self.words {
+            return;
+        }
+        tracing::warn!(
+            failures = self.failures,
+            error = words,
+            "a batch couldn't be applied, trying on"
+        );
+        (self.words, self.told_at) = (words, Some(Instant::now()));
+    }
+
+    fn is_over(&mut self) {
+        if self.failures > 0 {
+            tracing::info!(failures = self.failures, "the database takes batches again");
+            *self = Self::default();
+        }
+    }
+}
 
 fn backoff(interval: Duration, failures: u32) -> Duration {
     let doubled = interval.saturating_mul(1 << failures.min(16));

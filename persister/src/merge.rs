@@ -61,7 +61,8 @@ fn follow_up(change: &mut SessionChange, record: &Record) {
 fn observation(record: &Record) -> Observation {
     Observation {
         counters: record.counters,
-        started: record.event == Event::Started,
+        event: record.event,
+        at: record.at,
     }
 }
 
@@ -110,9 +111,12 @@ mod tests {
         assert_eq!((one.key.user, two.key.user), (UserId(1), UserId(2)));
         let said: Vec<_> = std::iter::once(&one.first)
             .chain(&one.rest)
-            .map(|word| (word.counters.uploaded, word.started))
+            .map(|word| (word.counters.uploaded, word.event))
             .collect();
-        assert_eq!(said, [(0, true), (7, false), (5, false)]);
+        assert_eq!(
+            said,
+            [(0, Event::Started), (7, Event::None), (5, Event::Stopped)]
+        );
         assert_eq!(
             (one.first_at, one.announced_at),
             (UnixTime(100), UnixTime(105))

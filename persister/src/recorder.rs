@@ -27,6 +27,12 @@ const LOOK_ROUND: Duration = Duration::from_secs(1);
 /// How often it looks how much room there is: within it, a machine writes far less than the room kept for last words.
 const PRESSURE_PERIOD: Duration = Duration::from_millis(50);
 
+/// Records in one write: half a megabyte.
+const APPEND_MAX: usize = 8192;
+
+/// Records that there is always room for in memory.
+const HELD_KEPT: usize = 65_536;
+
 /// Between two tries to write to a disk that refuses.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -166,7 +172,7 @@ impl Thread {
                         failing = true;
                         tracing::error!(%error, "the journal can't be written: no event is acknowledged, trying on");
                     }
-                    park_timeout(RETRY);
+                    self.pause();
                     continue;
                 }
             }
@@ -198,17 +204,36 @@ impl Thread {
         Ok(())
     }
 
+    /// Piece by piece: of much that was held, what still has room goes in.
     fn write(&mut self) -> io::Result<()> {
-        if !self.held.is_empty() {
-            self.writer.append(&self.held)?;
-            self.unsynced |= self
-                .held
-                .iter()
-                .any(|record| record.event.is_acknowledged());
-            self.meters.records.increment(self.held.len() as u64);
-            self.held.clear();
+        let mut written = 0;
+        let result = self.held.chunks(APPEND_MAX).try_for_each(|piece| {
+            self.writer.append(piece)?;
+            written += piece.len();
+            Ok(())
+        });
+        let gone = self.held.drain(..written);
+        self.unsynced |= gone
+            .into_iter()
+            .any(|record| record.event.is_acknowledged());
+        self.meters.records.increment(written as u64);
+        if self.held.is_empty() {
+            self.held.shrink_to(HELD_KEPT);
+            self.buffer.shrink_to(HELD_KEPT);
         }
-        Ok(())
+        result
+    }
+
+    /// Announces go on ringing meanwhile: only a wish to stop ends it early.
+    fn pause(&self) {
+        let until = Instant::now() + RETRY;
+        while !self.stop.load(Relaxed) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            park_timeout(left);
+        }
     }
 
     fn done(&mut self, round: Round) {

@@ -173,7 +173,7 @@ impl Site {
 impl Process {
     async fn start(store: &Store, dir: &Path, now: UnixTime) -> Result<Self, journal::OpenError> {
         let tracker = Arc::new(Tracker::new(token_key(), Settings::default()));
-        let applied = Position(store.mark("test").await.unwrap().unwrap_or(0));
+        let applied = Position(store.settled_mark("test").await.unwrap());
         let options = Options {
             dir: dir.to_owned(),
             id: JournalId([1; 8]),
@@ -291,8 +291,8 @@ async fn restart_brings_back_swarms_and_baselines() {
 async fn stopped_and_long_silent_sessions_stay_away_after_a_restart() {
     let mut site = Site::new().await;
     site.announce(1, NOW, Event::Started, (0, 0), 0);
-    site.announce(1, later(1), Event::Stopped, (0, 0), 0);
     site.announce(2, NOW, Event::Started, (0, 0), 100);
+    site.announce(1, later(1), Event::Stopped, (0, 0), 0);
     site.flush().await;
     site.restart(later(3600)).await;
     assert_eq!(site.counts().map(|counts| counts.incomplete), Some(1));

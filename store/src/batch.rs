@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 
 use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::ids::{PeerId, TorrentId, UnixTime, UserId};
-use tracker_core::record::{Role, SessionKey};
+use tracker_core::record::{Event, Role, SessionKey};
 
 use crate::Store;
 use crate::columns::{self, BaselineColumns, bigint};
@@ -41,6 +41,16 @@ pub struct Mark {
     pub from: u64,
     /// How far it is applied then.
     pub to: u64,
+}
+
+impl Mark {
+    /// The journal's name, short enough to stand in every session.
+    fn writer(&self) -> i64 {
+        // FNV-1a: the same in every build.
+        let hash = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let hash = self.journal.bytes().fold(0xcbf2_9ce4_8422_2325, hash);
+        (hash >> 1) as i64
+    }
 }
 
 /// What became of one session.
@@ -72,13 +82,15 @@ pub struct SessionChange {
     pub completed_at: Option<UnixTime>,
 }
 
-/// Counters as a client reported them.
+/// What a client said of a session's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observation {
     /// As sent.
     pub counters: Counters,
-    /// With `event=started`?
-    pub started: bool,
+    /// Why it announced.
+    pub event: Event,
+    /// When. It says nothing new if another tracker has brought in what the session said later.
+    pub at: UnixTime,
 }
 
 /// How much to take for granted.
@@ -114,7 +126,21 @@ const FIRST_MARK: &str = "
     insert into marks (name, value)
     select $1, $2
     where $3 = 0
+    on conflict (name) do update
+    set value = excluded.value
+    where marks.value = 0";
+
+const MAKE_MARK: &str = "
+    insert into marks (name, value)
+    values ($1, 0)
     on conflict (name) do nothing";
+
+/// Changes nothing, and waits for whoever is about to.
+const LOCK_MARK: &str = "
+    update marks
+    set value = value
+    where name = $1
+    returning value";
 
 /// Keeps others out of this journal until the transaction ends.
 const ADVANCE_MARK: &str = "
@@ -169,18 +195,21 @@ impl Store {
                 Way::Apply(Care::Trusting) => {
                     let unknown = plan::keys_without_hint(sessions);
                     let stored = tx.baselines(&unknown).await?;
-                    Plan::trusting(sessions, &stored)
+                    Plan::trusting(batch, &stored)
                 }
                 Way::Apply(Care::Careful) => {
                     let stored = tx.lock_baselines(&plan::keys(sessions)).await?;
                     let users = tx.missing_users(&plan::users(sessions)).await?;
                     let torrents = tx.missing_torrents(&plan::torrents(sessions)).await?;
-                    Plan::careful(sessions, &stored, &users, &torrents)
+                    Plan::careful(batch, &stored, &users, &torrents)
                 }
-                Way::SetAside { reason, at } => Plan::setting_aside(sessions, reason, at),
+                Way::SetAside { reason, at } => Plan::setting_aside(batch, reason, at),
             };
-            all(tx.update_sessions(&plan.updates).await?, plan.updates.len())?;
-            all(tx.insert_sessions(&plan.inserts).await?, plan.inserts.len())?;
+            let writer = mark.writer();
+            let updated = tx.update_sessions(&plan.updates, writer).await?;
+            all(updated, plan.updates.len())?;
+            let inserted = tx.insert_sessions(&plan.inserts, writer).await?;
+            all(inserted, plan.inserts.len())?;
             let snatched = tx.insert_snatches(&plan.snatches).await?;
             plan.count_snatches(&snatched);
             all(tx.add_to_users(&plan.users).await?, plan.users.len())?;
@@ -193,7 +222,23 @@ impl Store {
         })
     }
 
-    /// How far a journal has been applied; `None` before its first batch.
+    /// How far a journal has been applied, once and for all: waits for the end of every transaction that would move the
+    /// mark, and of which the caller may have lost sight. 0 before the first batch.
+    pub async fn settled_mark(&self, journal: &str) -> Result<u64> {
+        in_transaction!(self, |tx| {
+            sqlx::query(MAKE_MARK)
+                .bind(journal)
+                .execute(&mut *tx)
+                .await?;
+            let value: i64 = sqlx::query_scalar(LOCK_MARK)
+                .bind(journal)
+                .fetch_one(&mut *tx)
+                .await?;
+            mark_value(value)?
+        })
+    }
+
+    /// How far a journal has been applied, as far as can be seen; `None` for a journal that nobody has asked about.
     pub async fn mark(&self, journal: &str) -> Result<Option<u64>> {
         let value: Option<i64> = reading!(self, |pool| {
             sqlx::query_scalar(MARK)
@@ -224,7 +269,15 @@ fn all(written: u64, expected: usize) -> Result<()> {
     }
 }
 
-type Baselines = HashMap<SessionKey, Baseline>;
+/// What the database has of a session.
+#[derive(Clone, Copy)]
+struct Stored {
+    baseline: Baseline,
+    announced_at: UnixTime,
+    written_by: i64,
+}
+
+type Baselines = HashMap<SessionKey, Stored>;
 
 /// The batch's statements, many rows at a time: the one place where the two databases are spoken to differently. Those
 /// that write return how many rows they have written.
@@ -238,9 +291,9 @@ trait Bulk {
     async fn missing_users(&mut self, ids: &[UserId]) -> Result<HashSet<UserId>>;
     async fn missing_torrents(&mut self, ids: &[TorrentId]) -> Result<HashSet<TorrentId>>;
     /// Leaves out the rows whose baseline isn't the expected one.
-    async fn update_sessions(&mut self, rows: &[SessionRow<'_>]) -> Result<u64>;
+    async fn update_sessions(&mut self, rows: &[SessionRow<'_>], writer: i64) -> Result<u64>;
     /// Leaves out the rows that are there, and those whose user or torrent isn't.
-    async fn insert_sessions(&mut self, rows: &[SessionRow<'_>]) -> Result<u64>;
+    async fn insert_sessions(&mut self, rows: &[SessionRow<'_>], writer: i64) -> Result<u64>;
     /// Returns the torrent of each snatch that wasn't there before.
     async fn insert_snatches(&mut self, snatches: &[Snatch]) -> Result<Vec<TorrentId>>;
     async fn add_to_users(&mut self, totals: &Totals<UserId>) -> Result<u64>;
@@ -254,15 +307,22 @@ struct BaselineRow {
     user_id: i64,
     torrent_id: i64,
     peer_id: Vec<u8>,
+    announced_at: i64,
+    written_by: i64,
     #[sqlx(flatten)]
     baseline: BaselineColumns,
 }
 
-fn read_baseline(row: BaselineRow) -> Result<(SessionKey, Baseline)> {
+fn read_baseline(row: BaselineRow) -> Result<(SessionKey, Stored)> {
     let key = SessionKey {
         user: UserId(columns::id(row.user_id, "sessions.user_id")?),
         torrent: TorrentId(columns::id(row.torrent_id, "sessions.torrent_id")?),
         peer_id: PeerId(columns::array(&row.peer_id, "sessions.peer_id")?),
     };
-    Ok((key, row.baseline.try_into()?))
+    let stored = Stored {
+        baseline: row.baseline.try_into()?,
+        announced_at: columns::time(row.announced_at, "sessions.announced_at")?,
+        written_by: row.written_by,
+    };
+    Ok((key, stored))
 }

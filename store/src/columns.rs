@@ -1,6 +1,6 @@
 //! How our types look as columns, and back. What doesn't fit is [`StoreError::Corrupt`].
 
-use tracker_core::accounting::{Baseline, Counters, Suspect};
+use tracker_core::accounting::{Baseline, Counters, Suspect, SuspectKind};
 use tracker_core::ids::UnixTime;
 use tracker_core::record::Role;
 use tracker_core::registry::{MemberStatus, TorrentStatus, UserClass};
@@ -37,7 +37,12 @@ impl From<Baseline> for BaselineColumns {
         Self {
             uploaded: bigint(counters.uploaded),
             downloaded: bigint(counters.downloaded),
-            suspect: suspect.map_or(0, |suspect| if suspect.repeated { 2 } else { 1 }),
+            suspect: match suspect.map(|suspect| suspect.kind) {
+                None => 0,
+                Some(SuspectKind::Fell) => 1,
+                Some(SuspectKind::Repeated) => 2,
+                Some(SuspectKind::Ended) => 3,
+            },
             suspect_uploaded: bigint(fallen_to.uploaded),
             suspect_downloaded: bigint(fallen_to.downloaded),
         }
@@ -52,10 +57,11 @@ impl TryFrom<BaselineColumns> for Baseline {
             uploaded: count(columns.suspect_uploaded, "sessions.suspect_uploaded")?,
             downloaded: count(columns.suspect_downloaded, "sessions.suspect_downloaded")?,
         };
-        let repeated = match columns.suspect {
+        let kind = match columns.suspect {
             0 => None,
-            1 => Some(false),
-            2 => Some(true),
+            1 => Some(SuspectKind::Fell),
+            2 => Some(SuspectKind::Repeated),
+            3 => Some(SuspectKind::Ended),
             other => return Err(StoreError::corrupt("sessions.suspect", other)),
         };
         Ok(Self {
@@ -63,9 +69,9 @@ impl TryFrom<BaselineColumns> for Baseline {
                 uploaded: count(columns.uploaded, "sessions.uploaded")?,
                 downloaded: count(columns.downloaded, "sessions.downloaded")?,
             },
-            suspect: repeated.map(|repeated| Suspect {
+            suspect: kind.map(|kind| Suspect {
                 counters: fallen_to,
-                repeated,
+                kind,
             }),
         })
     }

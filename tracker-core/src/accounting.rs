@@ -3,6 +3,8 @@
 //! A client reports cumulative counters for its session. Credit is their growth above the session's baseline, counted
 //! once. The rule runs in one place, where a batch of records meets the baselines in the database. No IO, no clock.
 
+use crate::record::Event;
+
 /// Bytes that a client says it moved since its session began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -38,17 +40,28 @@ impl Counters {
 pub struct Baseline {
     /// The highest counters already counted.
     pub counters: Counters,
-    /// The last announce fell below them: stale copy or silent restart, the next one tells.
+    /// Counters that the next announce is compared with too.
     pub suspect: Option<Suspect>,
 }
 
-/// Counters that fell without a word.
+/// Counters that are not the baseline's, and not forgotten either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspect {
     /// As reported.
     pub counters: Counters,
-    /// They came again, unchanged.
-    pub repeated: bool,
+    /// What is the matter with them.
+    pub kind: SuspectKind,
+}
+
+/// What is the matter with a [`Suspect`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SuspectKind {
+    /// They fell without a word: a stale copy or a silent restart, the next announce tells.
+    Fell,
+    /// They fell, and came again unchanged.
+    Repeated,
+    /// The session began anew with `started`, and these were its last before.
+    Ended,
 }
 
 impl Baseline {
@@ -62,33 +75,45 @@ impl Baseline {
 
     /// Takes an announce and returns what it adds.
     ///
-    /// Falling counters add nothing. With `started` they begin a new baseline at once. Without, they are taken for a
-    /// stale copy until a second announce in a row has fallen too. A copy of the same copy proves nothing by itself, as
-    /// clients send an announce up to four times and over two address families: it is remembered, and the next announce
-    /// decides whether the session did begin anew there.
-    pub fn observe(&mut self, reported: Counters, started: bool) -> Counters {
+    /// Falling counters add nothing. With `started` they begin a new baseline at once, and a copy of the `stopped`
+    /// before it, which may arrive after it, is known by its counters. Without, they are taken for a stale copy until a
+    /// second announce in a row has fallen too. A copy of the same copy proves nothing by itself, as clients send an
+    /// announce up to four times and over two address families: it is remembered, and the next announce decides
+    /// whether the session did begin anew there.
+    pub fn observe(&mut self, reported: Counters, event: Event) -> Counters {
         if !reported.fell_below(self.counters) {
+            let ended = self
+                .suspect
+                .filter(|suspect| suspect.kind == SuspectKind::Ended);
+            let is_copy = |ended: Suspect| ended.counters == reported && event == Event::Stopped;
+            if ended.is_some_and(is_copy) {
+                return Counters::default();
+            }
             let growth = reported.growth_since(self.counters);
-            *self = Self::starting_at(reported);
+            self.counters = reported;
+            self.suspect = ended.filter(|_| growth == Counters::default());
             return growth;
         }
+        let suspect = |counters, kind| Some(Suspect { counters, kind });
         match self.suspect {
-            _ if started => *self = Self::starting_at(reported),
-            None => {
-                self.suspect = Some(Suspect {
-                    counters: reported,
-                    repeated: false,
-                })
+            _ if event == Event::Started => {
+                self.suspect = suspect(self.counters, SuspectKind::Ended);
+                self.counters = reported;
             }
-            Some(suspect) if suspect.counters == reported => {
-                self.suspect = Some(Suspect {
-                    repeated: true,
-                    ..suspect
-                });
+            None
+            | Some(Suspect {
+                kind: SuspectKind::Ended,
+                ..
+            }) => self.suspect = suspect(reported, SuspectKind::Fell),
+            Some(Suspect { counters, .. }) if counters == reported => {
+                self.suspect = suspect(reported, SuspectKind::Repeated);
             }
-            Some(suspect) if suspect.repeated => {
-                *self = Self::starting_at(suspect.counters);
-                return self.observe(reported, started);
+            Some(Suspect {
+                kind: SuspectKind::Repeated,
+                counters,
+            }) => {
+                *self = Self::starting_at(counters);
+                return self.observe(reported, event);
             }
             Some(_) => *self = Self::starting_at(reported),
         }
@@ -163,7 +188,8 @@ mod tests {
             let mut credit = Counters::default();
             let mut highest = Counters::default();
             for Arrival { reported, started } in arrivals {
-                credit = credit.saturating_add(baseline.observe(reported, started));
+                let event = if started { Event::Started } else { Event::None };
+                credit = credit.saturating_add(baseline.observe(reported, event));
                 highest.uploaded = highest.uploaded.max(reported.uploaded);
                 highest.downloaded = highest.downloaded.max(reported.downloaded);
                 prop_assert_eq!(credit, highest);
@@ -253,7 +279,8 @@ mod tests {
         for (name, steps) in table {
             let mut baseline = Baseline::default();
             for &(uploaded, downloaded, started, up, down) in *steps {
-                let growth = baseline.observe(counters(uploaded, downloaded), started);
+                let event = if started { Event::Started } else { Event::None };
+                let growth = baseline.observe(counters(uploaded, downloaded), event);
                 assert_eq!(
                     growth,
                     counters(up, down),
@@ -261,5 +288,19 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// A client is paused and goes on under the same peer id, and a copy of its `stopped` is slower than its `started`.
+    #[test]
+    fn late_copy_of_stopped_is_not_the_new_runs_growth() {
+        let mut baseline = Baseline::default();
+        let mut say = |uploaded, event| baseline.observe(counters(uploaded, 0), event).uploaded;
+        assert_eq!(say(500, Event::Stopped), 500);
+        assert_eq!(say(0, Event::Started), 0);
+        assert_eq!(say(500, Event::Stopped), 0);
+        assert_eq!(say(0, Event::Started), 0);
+        assert_eq!(say(500, Event::Stopped), 0);
+        assert_eq!(say(10, Event::None), 10);
+        assert_eq!(say(500, Event::Stopped), 490, "by now it is its own");
     }
 }

@@ -12,8 +12,10 @@ use tracker_core::record::Event;
 pub(crate) struct Client {
     pub(crate) user: u32,
     pub(crate) torrent: u8,
-    /// Which process it announces to.
+    /// Which process it announces to, and waits for.
     pub(crate) node: usize,
+    /// The other process hears everything too.
+    pub(crate) announces_to_both: bool,
     pub(crate) session: Option<Session>,
     /// What it moved in the sessions that are over.
     pub(crate) moved: Counters,

@@ -49,7 +49,7 @@ impl Node {
             segment_bytes: 16 << 10,
             limit_bytes: 1 << 30,
         };
-        let applied = Position(store.mark(&id.to_string()).await.unwrap().unwrap_or(0));
+        let applied = Position(store.settled_mark(&id.to_string()).await.unwrap());
         let (writer, log, recovery) = journal::open(options, applied).unwrap();
         let findings = recovery.findings.iter();
         let serious: Vec<_> = findings.filter(|finding| finding.is_serious()).collect();

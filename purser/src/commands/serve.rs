@@ -292,7 +292,7 @@ impl Tracking {
         let settings = settings::announce_settings(config)?;
         let tracker = Arc::new(Tracker::new(token_key, settings));
         let id = secrets::journal_id(config)?;
-        let applied = Position(store.mark(&id.to_string()).await?.unwrap_or(0));
+        let applied = Position(store.settled_mark(&id.to_string()).await?);
         let (writer, log) = open_journal(config, id, applied)?;
         let mut bars = progress::Bars::default();
         let mut show = |progress| bars.show(progress);

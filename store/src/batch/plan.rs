@@ -6,11 +6,13 @@ use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::ids::{TorrentId, UnixTime, UserId};
 use tracker_core::record::SessionKey;
 
-use super::{Applied, Baselines, Observation, SessionChange};
+use super::{Applied, Baselines, Batch, SessionChange, Stored};
 use crate::columns::COUNT_MAX;
 
 #[derive(Default)]
 pub(super) struct Plan<'a> {
+    /// Whose batch it is.
+    writer: i64,
     /// Sessions that the database has, by key.
     pub(super) updates: Vec<SessionRow<'a>>,
     /// Sessions that are new to it, by key.
@@ -28,8 +30,21 @@ pub(super) struct SessionRow<'a> {
     pub(super) change: &'a SessionChange,
     /// The baseline that the growth was reckoned from. A new session's is its first report.
     pub(super) from: Baseline,
+    /// Whose journal that one came from.
+    pub(super) from_writer: i64,
     pub(super) growth: Counters,
     pub(super) baseline: Baseline,
+    /// Nothing in it is news.
+    is_late: bool,
+}
+
+/// What a session's growth is reckoned from.
+#[derive(Clone, Copy)]
+pub(super) enum Known {
+    /// What this tracker remembers of what it wrote; the write finds out if anybody else has written since.
+    Hint(Baseline),
+    /// What was read.
+    Stored(Stored),
 }
 
 /// Somebody finished a torrent, perhaps not for the first time.
@@ -85,11 +100,10 @@ pub(super) fn torrents(sessions: &[SessionChange]) -> Vec<TorrentId> {
 
 impl<'a> Plan<'a> {
     /// Takes the hints for what is stored, and `stored` for the sessions without one.
-    pub(super) fn trusting(sessions: &'a [SessionChange], stored: &Baselines) -> Self {
-        let mut plan = Self::for_batch_of(sessions.len());
-        for change in sessions {
-            let from = change.known.or_else(|| stored.get(&change.key).copied());
-            plan.apply(change, from);
+    pub(super) fn trusting(batch: &'a Batch, stored: &Baselines) -> Self {
+        let mut plan = Self::new(batch);
+        for change in &batch.sessions {
+            plan.apply(change, Known::hint_or(change, stored));
         }
         plan.merge_snatches();
         plan
@@ -97,16 +111,16 @@ impl<'a> Plan<'a> {
 
     /// Takes nothing for stored but `stored`, and sets aside the sessions of users and torrents that are missing.
     pub(super) fn careful(
-        sessions: &'a [SessionChange],
+        batch: &'a Batch,
         stored: &Baselines,
         missing_users: &HashSet<UserId>,
         missing_torrents: &HashSet<TorrentId>,
     ) -> Self {
-        let latest = sessions.iter().map(|change| change.announced_at).max();
-        let at = latest.unwrap_or_default();
-        let mut plan = Self::for_batch_of(sessions.len());
-        for change in sessions {
-            let from = stored.get(&change.key).copied();
+        let latest = batch.sessions.iter().map(|change| change.announced_at);
+        let at = latest.max().unwrap_or_default();
+        let mut plan = Self::new(batch);
+        for change in &batch.sessions {
+            let from = stored.get(&change.key).copied().map(Known::Stored);
             let SessionKey { user, torrent, .. } = change.key;
             let reason = match (
                 missing_users.contains(&user),
@@ -119,7 +133,7 @@ impl<'a> Plan<'a> {
                 (true, _) => "there is no such user",
                 (false, true) => "there is no such torrent",
             };
-            let growth = SessionRow::reckon(change, from).growth;
+            let growth = SessionRow::reckon(change, from, plan.writer).growth;
             plan.set_aside(change, Some(growth), reason, at);
         }
         plan.merge_snatches();
@@ -127,31 +141,30 @@ impl<'a> Plan<'a> {
     }
 
     /// Applies none of it.
-    pub(super) fn setting_aside(
-        sessions: &'a [SessionChange],
-        reason: &'a str,
-        at: UnixTime,
-    ) -> Self {
-        let mut plan = Self::for_batch_of(sessions.len());
-        for change in sessions {
+    pub(super) fn setting_aside(batch: &'a Batch, reason: &'a str, at: UnixTime) -> Self {
+        let mut plan = Self::new(batch);
+        for change in &batch.sessions {
             // What is stored may be just what can't be read. The hint isn't checked, but likely to be right.
-            let growth = change
-                .known
-                .map(|known| SessionRow::reckon(change, Some(known)).growth);
+            let known = Known::hint(change);
+            let reckon = |known| SessionRow::reckon(change, Some(known), plan.writer);
+            let growth = known.map(|known| reckon(known).growth);
             plan.set_aside(change, growth, reason, at);
         }
         plan
     }
 
-    fn for_batch_of(sessions: usize) -> Self {
-        let mut plan = Self::default();
-        plan.updates.reserve(sessions);
-        plan.applied.baselines.reserve(sessions);
+    fn new(batch: &Batch) -> Self {
+        let mut plan = Self {
+            writer: batch.mark.writer(),
+            ..Self::default()
+        };
+        plan.updates.reserve(batch.sessions.len());
+        plan.applied.baselines.reserve(batch.sessions.len());
         plan
     }
 
-    fn apply(&mut self, change: &'a SessionChange, from: Option<Baseline>) {
-        let row = SessionRow::reckon(change, from);
+    fn apply(&mut self, change: &'a SessionChange, from: Option<Known>) {
+        let row = SessionRow::reckon(change, from, self.writer);
         let SessionKey { user, torrent, .. } = change.key;
         if let Some(at) = change.completed_at {
             self.snatches.push(Snatch { user, torrent, at });
@@ -165,6 +178,8 @@ impl<'a> Plan<'a> {
         }
         self.applied.baselines.push(Some(row.baseline));
         match from {
+            // What another tracker has of it is newer in every respect.
+            Some(_) if row.is_late => {}
             Some(_) => self.updates.push(row),
             None => self.inserts.push(row),
         }
@@ -209,23 +224,68 @@ impl<'a> Plan<'a> {
 
 impl<'a> SessionRow<'a> {
     /// Replays what a session reported over where the database left it.
-    fn reckon(change: &'a SessionChange, from: Option<Baseline>) -> Self {
+    fn reckon(change: &'a SessionChange, from: Option<Known>, writer: i64) -> Self {
+        let from_writer = from.map_or(writer, |from| from.writer(writer));
+        let newer = from.and_then(|from| from.last_word_to_another(writer));
         // A first sight earns nothing: to observe the baseline itself adds nothing to it.
-        let from = from.unwrap_or(Baseline::starting_at(change.first.counters));
+        let from = from.map_or(
+            Baseline::starting_at(change.first.counters),
+            Known::baseline,
+        );
         let from = Baseline {
             counters: storable(from.counters),
             ..from
         };
-        let mut baseline = from;
-        let mut growth = Counters::default();
-        for Observation { counters, started } in [&change.first].into_iter().chain(&change.rest) {
-            growth = growth.saturating_add(baseline.observe(storable(*counters), *started));
-        }
-        Self {
+        let mut row = Self {
             change,
             from,
-            growth,
-            baseline,
+            from_writer,
+            growth: Counters::default(),
+            baseline: from,
+            is_late: true,
+        };
+        for observation in [&change.first].into_iter().chain(&change.rest) {
+            // What the session said afterwards had these bytes in it.
+            if newer.is_some_and(|newer| observation.at <= newer) {
+                continue;
+            }
+            let reported = storable(observation.counters);
+            let growth = row.baseline.observe(reported, observation.event);
+            row.growth = row.growth.saturating_add(growth);
+            row.is_late = false;
+        }
+        row
+    }
+}
+
+impl Known {
+    fn hint(change: &SessionChange) -> Option<Self> {
+        change.known.map(Self::Hint)
+    }
+
+    fn hint_or(change: &SessionChange, stored: &Baselines) -> Option<Self> {
+        Self::hint(change).or_else(|| stored.get(&change.key).copied().map(Self::Stored))
+    }
+
+    fn baseline(self) -> Baseline {
+        match self {
+            Self::Hint(baseline) => baseline,
+            Self::Stored(stored) => stored.baseline,
+        }
+    }
+
+    fn writer(self, own: i64) -> i64 {
+        match self {
+            Self::Hint(_) => own,
+            Self::Stored(stored) => stored.written_by,
+        }
+    }
+
+    /// When the session last announced to another tracker, if that was its last word.
+    fn last_word_to_another(self, writer: i64) -> Option<UnixTime> {
+        match self {
+            Self::Stored(stored) if stored.written_by != writer => Some(stored.announced_at),
+            _ => None,
         }
     }
 }

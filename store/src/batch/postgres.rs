@@ -28,8 +28,8 @@ const FIND_ROWS_BY_KEY: &str = "
         set_config('enable_memoize', 'off', true)";
 
 const BASELINES: &str = "
-    select s.user_id, s.torrent_id, s.peer_id, s.uploaded, s.downloaded, s.suspect, s.suspect_uploaded,
-        s.suspect_downloaded
+    select s.user_id, s.torrent_id, s.peer_id, s.announced_at, s.written_by, s.uploaded, s.downloaded, s.suspect,
+        s.suspect_uploaded, s.suspect_downloaded
     from (
         select
             unnest($1::bigint[]) as user_id,
@@ -42,8 +42,8 @@ const BASELINES: &str = "
         and s.peer_id = asked.peer_id";
 
 const LOCK_BASELINES: &str = "
-    select s.user_id, s.torrent_id, s.peer_id, s.uploaded, s.downloaded, s.suspect, s.suspect_uploaded,
-        s.suspect_downloaded
+    select s.user_id, s.torrent_id, s.peer_id, s.announced_at, s.written_by, s.uploaded, s.downloaded, s.suspect,
+        s.suspect_uploaded, s.suspect_downloaded
     from (
         select
             unnest($1::bigint[]) as user_id,
@@ -83,7 +83,8 @@ const UPDATE_SESSIONS: &str = "
         endpoint4 = coalesce(change.endpoint4, sessions.endpoint4),
         endpoint6 = coalesce(change.endpoint6, sessions.endpoint6),
         announced_at = change.announced_at,
-        active = change.active
+        active = change.active,
+        written_by = $23
     from (
         select
             unnest($1::bigint[]) as user_id,
@@ -106,7 +107,8 @@ const UPDATE_SESSIONS: &str = "
             unnest($18::bigint[]) as from_downloaded,
             unnest($19::bigint[]) as from_suspect,
             unnest($20::bigint[]) as from_suspect_uploaded,
-            unnest($21::bigint[]) as from_suspect_downloaded
+            unnest($21::bigint[]) as from_suspect_downloaded,
+            unnest($22::bigint[]) as from_writer
     ) as change
     where sessions.user_id = change.user_id
         and sessions.torrent_id = change.torrent_id
@@ -115,13 +117,15 @@ const UPDATE_SESSIONS: &str = "
         and sessions.downloaded = change.from_downloaded
         and sessions.suspect = change.from_suspect
         and sessions.suspect_uploaded = change.from_suspect_uploaded
-        and sessions.suspect_downloaded = change.from_suspect_downloaded";
+        and sessions.suspect_downloaded = change.from_suspect_downloaded
+        and sessions.written_by = change.from_writer";
 
 const INSERT_SESSIONS: &str = "
     insert into sessions (
         user_id, torrent_id, peer_id, uploaded, downloaded, suspect, suspect_uploaded, suspect_downloaded,
-        credited_uploaded, credited_downloaded, bytes_left, role, endpoint4, endpoint6, announced_at, active, started_at)
-    select *
+        credited_uploaded, credited_downloaded, bytes_left, role, endpoint4, endpoint6, announced_at, active, started_at,
+        written_by)
+    select change.*, $18
     from (
         select
             unnest($1::bigint[]) as user_id,
@@ -231,7 +235,7 @@ impl Bulk for Transaction<'_, Postgres> {
             .collect()
     }
 
-    async fn update_sessions(&mut self, rows: &[SessionRow<'_>]) -> Result<u64> {
+    async fn update_sessions(&mut self, rows: &[SessionRow<'_>], writer: i64) -> Result<u64> {
         if rows.is_empty() {
             return Ok(0);
         }
@@ -242,17 +246,20 @@ impl Bulk for Transaction<'_, Postgres> {
             .bind(column(&from, |from| from.suspect))
             .bind(column(&from, |from| from.suspect_uploaded))
             .bind(column(&from, |from| from.suspect_downloaded))
+            .bind(column(rows, |row| row.from_writer))
+            .bind(writer)
             .execute(&mut **self)
             .await?;
         Ok(updated.rows_affected())
     }
 
-    async fn insert_sessions(&mut self, rows: &[SessionRow<'_>]) -> Result<u64> {
+    async fn insert_sessions(&mut self, rows: &[SessionRow<'_>], writer: i64) -> Result<u64> {
         if rows.is_empty() {
             return Ok(0);
         }
         let inserted = bind_sessions(sqlx::query(INSERT_SESSIONS), rows)
             .bind(column(rows, |row| i64::from(row.change.first_at.0)))
+            .bind(writer)
             .execute(&mut **self)
             .await?;
         Ok(inserted.rows_affected())

@@ -20,7 +20,8 @@ const TORRENT_EXISTS: &str = "
     select exists (select 1 from torrents where id = $1)";
 
 const BASELINE: &str = "
-    select user_id, torrent_id, peer_id, uploaded, downloaded, suspect, suspect_uploaded, suspect_downloaded
+    select user_id, torrent_id, peer_id, announced_at, written_by, uploaded, downloaded, suspect, suspect_uploaded,
+        suspect_downloaded
     from sessions
     where user_id = $1
         and torrent_id = $2
@@ -40,7 +41,8 @@ const UPDATE_SESSION: &str = "
         endpoint4 = coalesce($13, endpoint4),
         endpoint6 = coalesce($14, endpoint6),
         announced_at = $15,
-        active = $16
+        active = $16,
+        written_by = $23
     where user_id = $1
         and torrent_id = $2
         and peer_id = $3
@@ -48,13 +50,15 @@ const UPDATE_SESSION: &str = "
         and downloaded = $18
         and suspect = $19
         and suspect_uploaded = $20
-        and suspect_downloaded = $21";
+        and suspect_downloaded = $21
+        and written_by = $22";
 
 const INSERT_SESSION: &str = "
     insert into sessions (
         user_id, torrent_id, peer_id, uploaded, downloaded, suspect, suspect_uploaded, suspect_downloaded,
-        credited_uploaded, credited_downloaded, bytes_left, role, endpoint4, endpoint6, announced_at, active, started_at)
-    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
+        credited_uploaded, credited_downloaded, bytes_left, role, endpoint4, endpoint6, announced_at, active, started_at,
+        written_by)
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
     where exists (select 1 from users where id = $1)
         and exists (select 1 from torrents where id = $2)
     on conflict (user_id, torrent_id, peer_id) do nothing";
@@ -130,7 +134,7 @@ impl Bulk for Transaction<'_, Sqlite> {
         Ok(missing)
     }
 
-    async fn update_sessions(&mut self, rows: &[SessionRow<'_>]) -> Result<u64> {
+    async fn update_sessions(&mut self, rows: &[SessionRow<'_>], writer: i64) -> Result<u64> {
         let mut count = 0;
         for row in rows {
             let from = BaselineColumns::from(row.from);
@@ -140,6 +144,8 @@ impl Bulk for Transaction<'_, Sqlite> {
                 .bind(from.suspect)
                 .bind(from.suspect_uploaded)
                 .bind(from.suspect_downloaded)
+                .bind(row.from_writer)
+                .bind(writer)
                 .execute(&mut **self)
                 .await?;
             count += updated.rows_affected();
@@ -147,11 +153,12 @@ impl Bulk for Transaction<'_, Sqlite> {
         Ok(count)
     }
 
-    async fn insert_sessions(&mut self, rows: &[SessionRow<'_>]) -> Result<u64> {
+    async fn insert_sessions(&mut self, rows: &[SessionRow<'_>], writer: i64) -> Result<u64> {
         let mut count = 0;
         for row in rows {
             let inserted = bind_session(sqlx::query(INSERT_SESSION), row)
                 .bind(i64::from(row.change.first_at.0))
+                .bind(writer)
                 .execute(&mut **self)
                 .await?;
             count += inserted.rows_affected();

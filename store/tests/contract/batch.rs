@@ -1,9 +1,9 @@
 //! A batch adds exactly what the announces in it earned.
 
-use store::{Applied, Care, Observation, StoreError};
-use tracker_core::accounting::{Baseline, Suspect};
+use store::{Applied, Care, StoreError};
+use tracker_core::accounting::{Baseline, Suspect, SuspectKind};
 use tracker_core::ids::UnixTime;
-use tracker_core::record::Role;
+use tracker_core::record::{Event, Role};
 
 use crate::harness::{Database, NOW, batch, change, counters, key, observation};
 
@@ -15,6 +15,7 @@ on_both_databases!(
     a_session_without_a_hint_continues_from_its_stored_baseline,
     a_right_hint_is_taken_for_the_stored_baseline,
     a_restart_with_started_begins_a_new_baseline,
+    a_late_copy_of_stopped_earns_nothing,
     a_suspicion_outlives_the_batch,
     a_wrong_hint_changes_nothing_until_care_is_taken,
     a_hint_for_a_session_that_is_not_stored_is_wrong,
@@ -155,14 +156,28 @@ async fn a_restart_with_started_begins_a_new_baseline(db: Database) {
         .await;
 
     let mut restarted = change(key, &[counters(0, 0), counters(8, 2)]);
-    restarted.first = Observation {
-        counters: counters(0, 0),
-        started: true,
-    };
+    restarted.first.event = Event::Started;
     let applied = db.apply(vec![restarted]).await;
 
     assert_eq!(applied.growth, counters(8, 2));
     assert_eq!(db.store.totals(user).await.unwrap(), counters(108, 52));
+}
+
+/// Paused and gone on under the same peer id: the copy of `stopped` that comes last is known in the next batch too.
+async fn a_late_copy_of_stopped_earns_nothing(db: Database) {
+    let (user, _, key) = db.one_leecher().await;
+    let says = |uploaded, event| {
+        let mut change = change(key, &[counters(uploaded, 0)]);
+        change.first.event = event;
+        vec![change]
+    };
+    db.apply(says(0, Event::Started)).await;
+    db.apply(says(500, Event::Stopped)).await;
+    db.apply(says(0, Event::Started)).await;
+    let copy = db.apply(says(500, Event::Stopped)).await;
+    assert_eq!(copy.growth, counters(0, 0));
+    db.apply(says(10, Event::None)).await;
+    assert_eq!(db.store.totals(user).await.unwrap(), counters(510, 0));
 }
 
 /// Each row: what is reported, what it earns, and what is suspected then. With hints and without.
@@ -170,9 +185,14 @@ async fn a_suspicion_outlives_the_batch(db: Database) {
     let (ann, torrent, forgotten) = db.one_leecher().await;
     let remembered = key(ann, torrent, 2);
     let fell = |uploaded, downloaded, repeated| {
+        let kind = if repeated {
+            SuspectKind::Repeated
+        } else {
+            SuspectKind::Fell
+        };
         Some(Suspect {
             counters: counters(uploaded, downloaded),
-            repeated,
+            kind,
         })
     };
     let steps = [
@@ -210,10 +230,10 @@ async fn a_suspicion_outlives_the_batch(db: Database) {
 async fn a_wrong_hint_changes_nothing_until_care_is_taken(db: Database) {
     let (ann, torrent, key1) = db.one_leecher().await;
     let key2 = key(ann, torrent, 2);
-    let suspect = |uploaded, repeated| {
+    let suspect = |uploaded, kind| {
         Some(Suspect {
             counters: counters(uploaded, 5),
-            repeated,
+            kind,
         })
     };
     let stored = db
@@ -223,15 +243,15 @@ async fn a_wrong_hint_changes_nothing_until_care_is_taken(db: Database) {
         ])
         .await;
     let right = stored.baselines[0].unwrap();
-    assert_eq!(right.suspect, suspect(40, false));
+    assert_eq!(right.suspect, suspect(40, SuspectKind::Fell));
     let mut wrong = vec![
         Baseline::starting_at(right.counters),
         Baseline {
-            suspect: suspect(40, true),
+            suspect: suspect(40, SuspectKind::Repeated),
             ..right
         },
         Baseline {
-            suspect: suspect(41, false),
+            suspect: suspect(41, SuspectKind::Fell),
             ..right
         },
     ];
@@ -332,7 +352,7 @@ async fn totals_stop_at_the_top(db: Database) {
     let (user, _, key) = db.one_leecher().await;
     let top = i64::MAX as u64;
     let mut grown = change(key, &[counters(1, 0), counters(top, u64::MAX)]);
-    grown.first.started = true;
+    grown.first.event = Event::Started;
 
     for _ in 0..2 {
         db.apply(vec![grown.clone()]).await;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use store::{Applied, Batch, Care, StoreError};
+use store::{Applied, Batch, Care, SessionChange, StoreError};
 use tokio::sync::Barrier;
 use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::ids::{TorrentId, UnixTime, UserId};
+use tracker_core::record::Event;
 
 use crate::harness::{Database, NOW, batch, change, counters, key};
 
@@ -25,6 +26,8 @@ on_both_databases!(
     an_empty_batch_moves_the_mark,
     a_session_that_another_tracker_moved_on_is_counted_once,
     one_announce_at_several_trackers_is_counted_once,
+    what_a_tracker_brings_in_late_is_not_counted_again,
+    a_settled_mark_waits_for_who_moves_it,
 );
 
 async fn refused(db: &Database, batch: &Batch, care: Care) -> StoreError {
@@ -349,10 +352,10 @@ async fn a_session_that_another_tracker_moved_on_is_counted_once(db: Database) {
     let (user, _, key) = db.one_leecher().await;
     let here = db.apply_from("here", vec![change(key, &[counters(10, 0)])]);
     let known = here.await.baselines[0];
-    db.apply_from("there", vec![change(key, &[counters(50, 0)])])
-        .await;
+    let there = said_at(1, change(key, &[counters(50, 0)]));
+    db.apply_from("there", vec![there]).await;
 
-    let mut back = change(key, &[counters(50, 0), counters(60, 0)]);
+    let mut back = said_at(2, change(key, &[counters(50, 0), counters(60, 0)]));
     back.known = known;
     let next = batch(1, 2, vec![back]);
     let stale = refused(&db, &next, Care::Trusting).await;
@@ -384,4 +387,49 @@ async fn one_announce_at_several_trackers_is_counted_once(db: Database) {
     }
 
     assert_eq!(db.store.totals(user).await.unwrap(), counters(2_000, 0));
+}
+
+/// The first report so many seconds after the others' time, and each one second after the one before.
+fn said_at(mut secs: u32, mut change: SessionChange) -> SessionChange {
+    for word in std::iter::once(&mut change.first).chain(&mut change.rest) {
+        word.at = UnixTime(NOW.0 + secs);
+        change.announced_at = word.at;
+        secs += 1;
+    }
+    change
+}
+
+/// A client that announces to two trackers, of which one can't reach the database for a while.
+async fn what_a_tracker_brings_in_late_is_not_counted_again(db: Database) {
+    let (user, _, key) = db.one_leecher().await;
+    let said = |journal: &str| {
+        let reports: Vec<_> = [0, 100, 200, 300, 400].map(|n| counters(n, n / 2)).into();
+        let mut change = said_at(0, change(key, &reports));
+        change.first.event = Event::Started;
+        let mut batch = batch(0, 5, vec![change]);
+        batch.mark.journal = journal.to_owned();
+        batch
+    };
+    db.store.apply(&said("here"), Care::Trusting).await.unwrap();
+    db.store
+        .apply(&said("there"), Care::Trusting)
+        .await
+        .unwrap();
+    assert_eq!(db.store.totals(user).await.unwrap(), counters(400, 200));
+}
+
+async fn a_settled_mark_waits_for_who_moves_it(db: Database) {
+    assert_eq!(db.store.settled_mark("here").await.unwrap(), 0);
+    assert_eq!(db.store.mark("here").await.unwrap(), Some(0));
+    let (user, _, key) = db.one_leecher().await;
+    let grown = change(key, &[counters(0, 0), counters(7, 3)]);
+    let (moving, asking) = (db.clone(), db.clone());
+    let first = batch(0, 5, vec![grown]);
+    let moving = tokio::spawn(async move { moving.store.apply(&first, Care::Trusting).await });
+    let asking = tokio::spawn(async move { asking.store.settled_mark("here").await });
+    moving.await.unwrap().unwrap();
+    let found = asking.await.unwrap().unwrap();
+    assert!(found == 0 || found == 5, "before it or after it: {found}");
+    assert_eq!(db.store.settled_mark("here").await.unwrap(), 5);
+    assert_eq!(db.store.totals(user).await.unwrap(), counters(7, 3));
 }

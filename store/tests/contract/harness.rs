@@ -10,7 +10,7 @@ use store::{
 };
 use tracker_core::accounting::Counters;
 use tracker_core::ids::{InfoHash, PeerId, TorrentId, UnixTime, UserId};
-use tracker_core::record::{Role, SessionKey};
+use tracker_core::record::{Event, Role, SessionKey};
 use tracker_core::registry::{TorrentStatus, UserClass};
 
 /// Makes two tests of each function: `sqlite::name` and `postgres::name`.
@@ -240,7 +240,8 @@ pub(crate) fn change(key: SessionKey, reports: &[Counters]) -> SessionChange {
 pub(crate) fn observation(counters: Counters) -> Observation {
     Observation {
         counters,
-        started: false,
+        event: Event::None,
+        at: NOW,
     }
 }
 

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use store::{Applied, Batch, Care, Observation, SessionChange, StoreError};
-use tracker_core::accounting::{Baseline, Counters, Suspect};
+use tracker_core::accounting::{Baseline, Counters, Suspect, SuspectKind};
 use tracker_core::ids::{TorrentId, UserId};
-use tracker_core::record::SessionKey;
+use tracker_core::record::{Event, SessionKey};
 
 use crate::harness::{self, Database, NOW, counters, key};
 
@@ -137,13 +137,18 @@ impl Model {
         ));
         let late = counters(said.uploaded / 2, said.downloaded / 2);
         let counters = if random.random_bool(0.1) { late } else { *said };
-        Observation { counters, started }
+        let event = if started { Event::Started } else { Event::None };
+        Observation {
+            counters,
+            event,
+            at: NOW,
+        }
     }
 
     fn observe(&mut self, key: SessionKey, reported: Observation) {
         let (_, baseline) = self.clients.entry(key).or_default();
         let baseline = baseline.get_or_insert(Baseline::starting_at(reported.counters));
-        let growth = baseline.observe(reported.counters, reported.started);
+        let growth = baseline.observe(reported.counters, reported.event);
         for total in [
             self.users.entry(key.user).or_default(),
             self.torrents.entry(key.torrent).or_default(),
@@ -213,14 +218,17 @@ fn wrong(random: &mut StdRng, right: Option<Baseline>) -> Baseline {
     wrong.suspect = match wrong.suspect {
         None if random.random_bool(0.5) => Some(Suspect {
             counters: Counters::default(),
-            repeated: false,
+            kind: SuspectKind::Fell,
         }),
         None => {
             wrong.counters.uploaded += 1;
             None
         }
         Some(suspect) if random.random_bool(0.5) => Some(Suspect {
-            repeated: !suspect.repeated,
+            kind: match suspect.kind {
+                SuspectKind::Fell => SuspectKind::Ended,
+                _ => SuspectKind::Fell,
+            },
             ..suspect
         }),
         Some(_) => None,
