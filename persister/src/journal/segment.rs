@@ -118,6 +118,14 @@ pub(super) fn begin(dir: &Path, spare: &File, id: JournalId, first: u64) -> io::
     fs::rename(dir.join(SPARE), path(dir, first))
 }
 
+/// Deletes the segment, and frees its room at once: a reader that has gone through it may still hold the file.
+pub(super) fn delete(dir: &Path, first: u64) -> io::Result<()> {
+    let path = path(dir, first);
+    // A crash right after leaves an empty file: recovery takes it for what it is.
+    OpenOptions::new().write(true).truncate(true).open(&path)?;
+    fs::remove_file(path)
+}
+
 pub(super) fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
