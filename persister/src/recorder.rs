@@ -39,11 +39,11 @@ pub struct Recorder {
     syncing: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
-/// The process ends, and these are nowhere.
+/// The process ends, and the disk hasn't taken everything.
 #[derive(Debug, thiserror::Error)]
-#[error("{records} announces couldn't be written to the journal before the end: {reason}")]
+#[error("the journal couldn't be written to its end, {records} announces are lost: {reason}")]
 pub struct Unwritten {
-    /// Announces.
+    /// Announces that are nowhere. None of them was promised to be; 0 if all are written, and not all synced.
     pub records: usize,
     /// What the disk said.
     pub reason: io::Error,
@@ -154,6 +154,7 @@ impl Thread {
                 }
                 Ok(()) => {}
                 Err(reason) if stopping => {
+                    self.gather();
                     return Err(Unwritten {
                         records: self.held.len(),
                         reason,
@@ -166,7 +167,7 @@ impl Thread {
                         failing = true;
                         tracing::error!(%error, "the journal can't be written: no event is acknowledged, trying on");
                     }
-                    park_timeout(RETRY);
+                    self.pause();
                     continue;
                 }
             }
@@ -182,14 +183,27 @@ impl Thread {
     /// Takes what has gathered and writes it, after what couldn't be written the last time.
     fn round(&mut self) -> io::Result<()> {
         self.write()?;
-        let held = &mut self.held;
-        let round = self
-            .tracker
-            .outbox
-            .drain(&mut self.buffer, |record| held.push(*record));
+        let round = self.gather();
         self.write()?;
         self.done(round);
         Ok(())
+    }
+
+    fn gather(&mut self) -> Round {
+        let held = &mut self.held;
+        let outbox = &self.tracker.outbox;
+        outbox.drain(&mut self.buffer, |record| held.push(*record))
+    }
+
+    /// Until the next try, whoever rings meanwhile.
+    fn pause(&self) {
+        let end = Instant::now() + RETRY;
+        while !self.stop.load(Relaxed)
+            && let now = Instant::now()
+            && now < end
+        {
+            park_timeout(end - now);
+        }
     }
 
     fn write(&mut self) -> io::Result<()> {
