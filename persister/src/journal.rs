@@ -135,11 +135,12 @@ pub fn open(options: Options, applied: Position) -> Result<(Writer, Log, Recover
         &options,
         recovered.segments,
         recovered.report.last,
+        applied,
         dir_file,
         lock,
     );
     let writer = Writer::new(log.clone(), options.limit_bytes)
-        .map_err(failed("set room aside for the journal in", dir))?;
+        .map_err(failed("set aside the room for a segment in", dir))?;
     Ok((writer, log, recovered.report))
 }
 

@@ -247,15 +247,22 @@ impl Thread {
         }
         outbox.set_pressure(pressure);
         self.meters.pressure.set(f64::from(pressure as u8));
+        let bytes = self.log.bytes();
         match pressure {
             Pressure::Free => tracing::info!("the journal has room again"),
             Pressure::Tight => {
                 tracing::warn!(
-                    "the journal is filling up: announces that say nothing new leave no record"
+                    bytes,
+                    "the journal is filling up, or its disk has no room for more: announces that say nothing new leave \
+                     no record"
                 );
             }
             Pressure::Full => {
-                tracing::error!("the journal is full: all announces but last words are refused");
+                tracing::error!(
+                    bytes,
+                    "the journal is full: all announces but last words are refused until the database takes some of it, \
+                     or there is more room"
+                );
             }
             Pressure::Broken => {}
         }

@@ -93,6 +93,7 @@ impl Log {
         options: &Options,
         segments: VecDeque<Segment>,
         end: Position,
+        applied: Position,
         dir_file: File,
         lock: File,
     ) -> Self {
@@ -104,6 +105,7 @@ impl Log {
             end: AtomicU64::new(end.0),
             state: Mutex::new(State {
                 segments,
+                applied: applied.0,
                 ..State::default()
             }),
             syncing: Mutex::new(()),

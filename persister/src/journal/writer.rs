@@ -52,9 +52,13 @@ impl Writer {
             spare: None,
             buffer: Vec::new(),
         };
-        if writer.may_grow() {
-            writer.set_aside()?;
+        if writer.may_grow()
+            && let Err(error) = writer.set_aside()
+            && writer.log.state().segments.is_empty()
+        {
+            return Err(error);
         }
+        // On a full disk, room comes when the database has what is there.
         Ok(writer)
     }
 
