@@ -28,7 +28,7 @@ pub(super) const HEADER: usize = 32;
 const MAGIC: [u8; 8] = *b"PURSERJL";
 const SUFFIX: &str = ".journal";
 /// The next segment, while nobody knows where it will begin.
-const SPARE: &str = "next.spare";
+pub(super) const SPARE: &str = "next.spare";
 
 /// What a file's first bytes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
