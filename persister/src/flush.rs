@@ -26,7 +26,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 const APPLY_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long the rest may take at the end. What is left then is in the journal.
-const FINISH_LIMIT: Duration = Duration::from_secs(30);
+const FINISH_LIMIT: Duration = Duration::from_secs(10);
 
 /// Records in one transaction: about a second's work for either database, so that after a long absence nobody else is
 /// kept waiting for longer; and some 30 MB of memory.

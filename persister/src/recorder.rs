@@ -185,6 +185,12 @@ impl Thread {
         self.write()?;
         let round = self.gather();
         self.write()?;
+        if self.sync_events && self.unsynced {
+            // Should it fail, what is written isn't written again, as that would count it twice; the next append goes to
+            // another file.
+            self.writer.sync()?;
+            self.unsynced = false;
+        }
         self.done(round);
         Ok(())
     }
@@ -209,17 +215,12 @@ impl Thread {
     fn write(&mut self) -> io::Result<()> {
         if !self.held.is_empty() {
             self.writer.append(&self.held)?;
-            // Before the sync, which may fail: written twice would be counted twice.
             self.unsynced |= self
                 .held
                 .iter()
                 .any(|record| record.event.is_acknowledged());
             self.meters.records.increment(self.held.len() as u64);
             self.held.clear();
-        }
-        if self.sync_events && self.unsynced {
-            self.writer.sync()?;
-            self.unsynced = false;
         }
         Ok(())
     }

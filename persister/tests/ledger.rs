@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use persister::flush::{FlushError, Persister};
@@ -619,6 +620,50 @@ async fn announces_of_a_torrent_that_is_gone_are_set_aside() {
     site.flush().await;
     assert_eq!(site.totals(1).await, (0, 0));
     assert_eq!(site.number("select count(*) from set_aside").await, 2);
+}
+
+/// Cut off at its first await, its second, its third, and so on until it gets through: each time by a crash, after which
+/// everything must be there, once.
+#[tokio::test]
+async fn flush_may_be_killed_at_every_await() {
+    let mut site = Site::new().await;
+    site.announce(1, NOW, Event::Started, (0, 0), 0);
+    site.announce(2, NOW, Event::Started, (0, 0), 100);
+    site.flush().await;
+    let mut killed = 0;
+    for awaits in 0.. {
+        let moved = 10 * (1 + awaits);
+        let at = later(900 * (1 + awaits as u32));
+        site.announce(1, at, Event::None, (moved, 0), 0);
+        site.announce(2, at, Event::Completed, (0, moved), 0);
+        site.record();
+        let got_through = polled_at_most(awaits, site.process.persister.flush()).await;
+        site.restart(at).await;
+        site.flush().await;
+        assert_eq!(
+            (site.totals(1).await, site.totals(2).await),
+            ((moved, 0), (0, moved))
+        );
+        assert_eq!(site.counts().map(|counts| counts.downloaded), Some(1));
+        if got_through.is_some() {
+            break;
+        }
+        killed += 1;
+    }
+    assert!(killed > 2, "the test tested something: {killed}");
+}
+
+/// The future's end, if it comes before so many polls were not enough.
+async fn polled_at_most<T>(mut polls: u64, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| {
+        if polls == 0 {
+            return Poll::Ready(None);
+        }
+        polls -= 1;
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
 }
 
 /// A backlog of any length is read back from the journal, batch after batch.

@@ -98,12 +98,77 @@ impl Baseline {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
 
     fn counters(uploaded: u64, downloaded: u64) -> Counters {
         Counters {
             uploaded,
             downloaded,
+        }
+    }
+
+    /// What a session reports, in the order in which it arrives.
+    #[derive(Clone, Debug)]
+    struct Arrival {
+        reported: Counters,
+        started: bool,
+    }
+
+    /// A session's reports as a network may bring them: each up to four times; after each, copies of an earlier one,
+    /// up to three times. Not of `started`, once there is another, and not of two different ones in a row: see
+    /// [`Baseline::observe`].
+    fn arrivals() -> impl Strategy<Value = (Vec<Arrival>, Counters)> {
+        let step = (
+            0..1000_u64,
+            0..1000_u64,
+            1..=4_usize,
+            0..=3_usize,
+            any::<Index>(),
+        );
+        proptest::collection::vec(step, 1..40).prop_map(|steps| {
+            let mut arrivals = Vec::new();
+            let mut reports = vec![Counters::default()];
+            for (nth, (up, down, copies, stale_copies, which)) in steps.into_iter().enumerate() {
+                let started = nth == 0;
+                let last = reports[reports.len() - 1];
+                let grown = counters(last.uploaded + up, last.downloaded + down);
+                let reported = if started { last } else { grown };
+                arrivals.extend(vec![Arrival { reported, started }; copies]);
+                if reports.len() > 1 {
+                    let stale = Arrival {
+                        reported: reports[1 + which.index(reports.len() - 1)],
+                        started: false,
+                    };
+                    arrivals.extend(vec![stale; stale_copies]);
+                }
+                if !started {
+                    reports.push(reported);
+                }
+            }
+            let truth = reports[reports.len() - 1];
+            (arrivals, truth)
+        })
+    }
+
+    proptest! {
+        /// Whatever copies arrive, and however late: never more than the client moved, and all of it in the end.
+        #[test]
+        fn credit_is_never_more_than_the_growth_and_all_of_it_in_the_end(
+            (arrivals, truth) in arrivals()
+        ) {
+            let mut baseline = Baseline::starting_at(Counters::default());
+            let mut credit = Counters::default();
+            let mut highest = Counters::default();
+            for Arrival { reported, started } in arrivals {
+                credit = credit.saturating_add(baseline.observe(reported, started));
+                highest.uploaded = highest.uploaded.max(reported.uploaded);
+                highest.downloaded = highest.downloaded.max(reported.downloaded);
+                prop_assert_eq!(credit, highest);
+            }
+            prop_assert_eq!(credit, truth);
         }
     }
 

@@ -51,7 +51,10 @@ pub enum ReadError {
         source: io::Error,
     },
     /// Opening the journal anew recovers what comes after it.
-    #[error("{} is damaged at byte {offset}, after position {after}", path.display())]
+    #[error(
+        "{} is damaged at byte {offset}, after position {after}: start the tracker again, and it goes on behind the damage",
+        path.display()
+    )]
     Damaged {
         /// Which segment.
         path: PathBuf,

@@ -121,16 +121,22 @@ impl Node {
 
     /// Flushes, and is cut off after so many polls; `None` if it was.
     pub(crate) async fn flush_for(&mut self, polls: usize) -> Option<Result<(), FlushError>> {
+        polled_at_most(polls, std::pin::pin!(self.persister.flush())).await
+    }
+
+    /// Flushes, and after so many polls something else happens, while the database may still be at work; then the
+    /// flush goes on. `None` if it had ended before.
+    pub(crate) async fn flush_and(
+        &mut self,
+        polls: usize,
+        happens: impl Future<Output = ()>,
+    ) -> Option<Result<(), FlushError>> {
         let mut flush = std::pin::pin!(self.persister.flush());
-        let mut left = polls;
-        std::future::poll_fn(|context| {
-            if left == 0 {
-                return std::task::Poll::Ready(None);
-            }
-            left -= 1;
-            flush.as_mut().poll(context).map(Some)
-        })
-        .await
+        if polled_at_most(polls, flush.as_mut()).await.is_some() {
+            return None;
+        }
+        happens.await;
+        Some(flush.await)
     }
 
     /// What it knows is gone, but for the bytes on disk.
@@ -165,6 +171,21 @@ impl Node {
 
 /// Bytes of a segment's header.
 const HEADER: usize = 32;
+
+/// The future's end, if it comes before so many polls were not enough.
+async fn polled_at_most<T>(
+    mut polls: usize,
+    mut future: std::pin::Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    std::future::poll_fn(|context| {
+        if polls == 0 {
+            return std::task::Poll::Ready(None);
+        }
+        polls -= 1;
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}
 
 struct Written {
     bytes: Vec<u8>,

@@ -94,12 +94,12 @@ impl<'a> World<'a> {
         match self.random.random_range(0..1000) {
             0..760 => self.a_client_acts(),
             760..880 => self.record(node),
-            880..940 => self.flush(node).await,
-            940..955 => self.flush_cut_off(node).await,
-            955..965 => self.flush_with_broken_connections(node).await,
-            965..972 => self.die(node, Death::Quiet).await,
-            972..979 => self.die(node, Death::TornWrite).await,
-            979..986 => self.die(node, Death::DoubleWrite).await,
+            880..920 => self.flush(node).await,
+            920..930 => self.flush_cut_off(node).await,
+            930..971 => self.flush_with_broken_connections(node).await,
+            971..976 => self.die(node, Death::Quiet).await,
+            976..981 => self.die(node, Death::TornWrite).await,
+            981..986 => self.die(node, Death::DoubleWrite).await,
             986..990 => self.restart_gently(node).await,
             990..995 => self.time_jumps(node).await,
             _ => self.clients_move().await,
@@ -227,7 +227,10 @@ impl<'a> World<'a> {
 
     async fn flush(&mut self, node: usize) {
         // A connection that was cut for the other process may be met here.
+        let mut tries = 0;
         while let Err(error) = self.nodes[node].as_mut().unwrap().persister.flush().await {
+            tries += 1;
+            assert!(tries < 1000, "{error}");
             self.events.note("failed flushes");
             assert!(!matches!(error, FlushError::Foreign), "{error}");
         }
@@ -242,16 +245,19 @@ impl<'a> World<'a> {
         self.die(node, Death::Quiet).await;
     }
 
-    /// The process lives, its database goes away in the middle, and comes back.
+    /// The process lives, its connections break in the middle of a transaction or of its commit, and come back.
     async fn flush_with_broken_connections(&mut self, node: usize) {
-        self.events.note("cut connections");
-        let polls = self.random.random_range(0..40);
+        self.record(node);
+        let polls = self.random.random_range(1..25);
         let flushing = self.nodes[node].as_mut().unwrap();
-        let _ = flushing.flush_for(polls).await;
-        self.database.cut_connections().await;
-        let flushing = self.nodes[node].as_mut().unwrap();
-        // The first try may meet a dead connection; each starts from the mark.
-        while flushing.persister.flush().await.is_err() {}
+        let broken = flushing
+            .flush_and(polls, self.database.cut_connections())
+            .await;
+        if let Some(Err(error)) = broken {
+            assert!(!matches!(error, FlushError::Foreign), "{error}");
+            self.events.note("broken flushes");
+        }
+        self.flush(node).await;
     }
 
     async fn die(&mut self, node: usize, death: Death) {

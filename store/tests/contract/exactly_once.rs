@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use store::{Applied, Batch, Care, StoreError};
 use tokio::sync::Barrier;
 use tracker_core::accounting::{Baseline, Counters};
@@ -12,6 +15,7 @@ use crate::harness::{Database, NOW, batch, change, counters, key};
 on_both_databases!(
     a_batch_is_applied_once,
     a_batch_that_does_not_continue_its_journal_is_refused,
+    batches_in_any_order_and_number_never_credit_more_than_the_growth,
     journals_have_marks_of_their_own,
     sessions_of_nobody_are_set_aside,
     a_gain_for_nobody_is_set_aside,
@@ -70,6 +74,42 @@ async fn a_batch_that_does_not_continue_its_journal_is_refused(db: Database) {
     assert_eq!(db.store.mark("here").await.unwrap(), Some(5));
     assert_eq!(db.store.totals(user).await.unwrap(), Counters::default());
     assert_eq!(db.number("select count(*) from sessions").await, 0);
+}
+
+/// A session's records arrive cut into batches, shuffled and several times each: whatever is there at any moment is no
+/// more than what the client has moved, and when all have arrived it is exactly that.
+async fn batches_in_any_order_and_number_never_credit_more_than_the_growth(db: Database) {
+    let mut random = StdRng::seed_from_u64(20_261_124);
+    let (user, _, key) = db.one_leecher().await;
+    let truth = counters(7 * 9, 3 * 9);
+    let reports: Vec<_> = (0..10).map(|n| counters(7 * n, 3 * n)).collect();
+    let stretches: Vec<_> = (0..10_u64)
+        .map(|n| {
+            batch(
+                n,
+                n + 1,
+                vec![change(key, &reports[n as usize..=n as usize])],
+            )
+        })
+        .collect();
+    let mut before = Counters::default();
+    while db.store.mark("here").await.unwrap() != Some(10) {
+        let mut arriving: Vec<_> = stretches.iter().cycle().take(25).collect();
+        arriving.shuffle(&mut random);
+        for stretch in arriving {
+            match db.store.apply(stretch, Care::Trusting).await {
+                Ok(_) | Err(StoreError::Moved { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+            let credit = db.store.totals(user).await.unwrap();
+            assert!(credit.uploaded >= before.uploaded && credit.uploaded <= truth.uploaded);
+            assert!(
+                credit.downloaded >= before.downloaded && credit.downloaded <= truth.downloaded
+            );
+            before = credit;
+        }
+    }
+    assert_eq!(before, truth);
 }
 
 async fn journals_have_marks_of_their_own(db: Database) {
