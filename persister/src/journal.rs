@@ -5,12 +5,11 @@
 //! few records behind the writer. Once the database has everything through a position, [`Log::drop_through`] deletes
 //! the segments that lie wholly before it.
 //!
-//! [`open`] is the way in. It [recovers](recovery) what an earlier process left behind, and its [`Recovery`] says what
-//! it found; it never deletes a byte that could be a record. Nothing is logged or measured here, and no thread is
-//! started: callers do that. What is promised and what isn't stands in `journal/README.md`.
+//! [`open`] is the way in. It recovers what an earlier process left behind, and its [`Recovery`] says what
+//! it found; it never deletes a byte that could be a record. [`survey()`] only looks. Nothing is logged or measured here,
+//! and no thread is started: callers do that. What is promised and what isn't stands in `journal/README.md`.
 //!
-//! From the outside inwards: a [segment](segment) is a header and [frames](frame), a frame is some
-//! [packed records](packed).
+//! From the outside inwards: a `segment` is a header and frames, a `frame` is some `packed` records.
 
 mod log;
 mod reader;
@@ -20,6 +19,7 @@ mod writer;
 mod finding;
 mod recovery;
 mod scan;
+mod survey;
 
 mod segment;
 
@@ -35,6 +35,7 @@ use std::path::{Path, PathBuf};
 pub use finding::Finding;
 pub use log::Log;
 pub use reader::{ReadError, Reader};
+pub use survey::{Survey, survey};
 pub use syncer::Syncer;
 pub use writer::{Pressure, Writer};
 
@@ -135,11 +136,12 @@ pub fn open(options: Options, applied: Position) -> Result<(Writer, Log, Recover
         &options,
         recovered.segments,
         recovered.report.last,
+        applied,
         dir_file,
         lock,
     );
     let writer = Writer::new(log.clone(), options.limit_bytes)
-        .map_err(failed("set room aside for the journal in", dir))?;
+        .map_err(failed("set aside the room for a segment in", dir))?;
     Ok((writer, log, recovered.report))
 }
 

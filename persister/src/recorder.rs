@@ -45,11 +45,11 @@ pub struct Recorder {
     syncing: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
-/// The process ends, and these are nowhere.
+/// The process ends, and the disk hasn't taken everything.
 #[derive(Debug, thiserror::Error)]
-#[error("{records} announces couldn't be written to the journal before the end: {reason}")]
+#[error("the journal couldn't be written to its end, {records} announces are lost: {reason}")]
 pub struct Unwritten {
-    /// Announces.
+    /// Announces that are nowhere. None of them was promised to be; 0 if all are written, and not all synced.
     pub records: usize,
     /// What the disk said.
     pub reason: io::Error,
@@ -160,6 +160,7 @@ impl Thread {
                 }
                 Ok(()) => {}
                 Err(reason) if stopping => {
+                    self.gather();
                     return Err(Unwritten {
                         records: self.held.len(),
                         reason,
@@ -188,11 +189,7 @@ impl Thread {
     /// Takes what has gathered and writes it, after what couldn't be written the last time.
     fn round(&mut self) -> io::Result<()> {
         self.write()?;
-        let held = &mut self.held;
-        let round = self
-            .tracker
-            .outbox
-            .drain(&mut self.buffer, |record| held.push(*record));
+        let round = self.gather();
         self.write()?;
         if self.sync_events && self.unsynced {
             // Should it fail, what is written isn't written again, as that would count it twice; the next append goes to
@@ -202,6 +199,12 @@ impl Thread {
         }
         self.done(round);
         Ok(())
+    }
+
+    fn gather(&mut self) -> Round {
+        let held = &mut self.held;
+        let outbox = &self.tracker.outbox;
+        outbox.drain(&mut self.buffer, |record| held.push(*record))
     }
 
     /// Piece by piece: of much that was held, what still has room goes in.
@@ -259,15 +262,22 @@ impl Thread {
         }
         outbox.set_pressure(pressure);
         self.meters.pressure.set(f64::from(pressure as u8));
+        let bytes = self.log.bytes();
         match pressure {
             Pressure::Free => tracing::info!("the journal has room again"),
             Pressure::Tight => {
                 tracing::warn!(
-                    "the journal is filling up: announces that say nothing new leave no record"
+                    bytes,
+                    "the journal is filling up, or its disk has no room for more: announces that say nothing new leave \
+                     no record"
                 );
             }
             Pressure::Full => {
-                tracing::error!("the journal is full: all announces but last words are refused");
+                tracing::error!(
+                    bytes,
+                    "the journal is full: all announces but last words are refused until the database takes some of it, \
+                     or there is more room"
+                );
             }
             Pressure::Broken => {}
         }

@@ -65,7 +65,8 @@ pub enum Finding {
         /// Where the journal begins.
         first: Position,
     },
-    /// The database has more than the journal.
+    /// The database has more than the journal: it syncs what it commits, and a power cut may cost the journal the last
+    /// second.
     AppliedAhead {
         /// How far the database has come.
         applied: Position,
@@ -75,9 +76,12 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// Whether records may be lost, or something is to be looked at. A crash alone is nothing serious.
+    /// Whether records may be lost, or something is to be looked at. A crash or a power cut alone is nothing serious.
     pub fn is_serious(&self) -> bool {
-        !matches!(self, Self::TornTail { .. } | Self::FailedWrite { .. })
+        !matches!(
+            self,
+            Self::TornTail { .. } | Self::FailedWrite { .. } | Self::AppliedAhead { .. }
+        )
     }
 }
 
@@ -119,28 +123,32 @@ impl fmt::Display for Finding {
             ),
             Self::Foreign { file, id, kept } => write!(
                 f,
-                "{}: belongs to another journal, {id}; not read, and kept as {}",
+                "{}: belongs to another journal, whose journal.id begins with {id}; not read, and kept as {}",
                 file.display(),
                 name(kept)
             ),
             Self::Hole { first, last } if first == last => {
                 write!(
                     f,
-                    "position {first} is missing, and the database doesn't have it; going on after it"
+                    "the announce at position {first} is lost: the journal has it no more, and the database doesn't have \
+                     it; sessions that go on make up for it"
                 )
             }
             Self::Hole { first, last } => write!(
                 f,
-                "positions {first} to {last} are missing, and the database doesn't have them; going on after them"
+                "the {} announces at positions {first} to {last} are lost: the journal has them no more, and the \
+                 database doesn't have them; sessions that go on make up for it",
+                last.0 - first.0 + 1
             ),
             Self::BeginsLate { applied, first } => write!(
                 f,
-                "the database has positions up to {applied}, and the journal begins at {first}: what lies between is \
-                 lost, unless a newer backup of the database has it; going on at {first}"
+                "the database has the announces up to position {applied}, and the journal begins at {first}: those \
+                 between are lost, unless a newer backup of the database has them; sessions that go on make up for it"
             ),
             Self::AppliedAhead { applied, last } => write!(
                 f,
-                "the database has positions up to {applied}, and the journal ends at {last}; going on after {applied}"
+                "the database has the announces up to position {applied}, and the journal ends at {last}, as after a \
+                 power cut; nothing is missing"
             ),
         }
     }

@@ -6,7 +6,7 @@
 //! | 4 | CRC-32 of the journal's id and everything here but itself |
 //! | 8 | position of the first record |
 //! | 4 | number of records |
-//! | length | [packed](super::packed) records, in the order of their positions |
+//! | length | packed records, in the order of their positions |
 
 use tracker_core::record::Record;
 

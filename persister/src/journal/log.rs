@@ -1,7 +1,7 @@
 //! What the journal's users share: which segments there are, and how far they are written.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub(super) struct State {
     /// In the order of their positions. All but the one being written have records.
     pub(super) segments: VecDeque<Segment>,
     pub(super) spare_bytes: u64,
+    /// How far the database had come when it was last told.
+    applied: u64,
     /// There is a file that the directory may have forgotten after a power cut.
     pub(super) dir_unsynced: bool,
 }
@@ -70,6 +72,13 @@ impl State {
         self.segments.iter().map(|segment| segment.len).sum()
     }
 
+    /// Whether the database has every record of that segment.
+    pub(super) fn is_applied(&mut self, first: u64) -> bool {
+        let applied = self.applied;
+        self.segment(first)
+            .is_some_and(|segment| segment.last <= applied)
+    }
+
     pub(super) fn segment(&mut self, first: u64) -> Option<&mut Segment> {
         let at = self
             .segments
@@ -84,6 +93,7 @@ impl Log {
         options: &Options,
         segments: VecDeque<Segment>,
         end: Position,
+        applied: Position,
         dir_file: File,
         lock: File,
     ) -> Self {
@@ -95,6 +105,7 @@ impl Log {
             end: AtomicU64::new(end.0),
             state: Mutex::new(State {
                 segments,
+                applied: applied.0,
                 ..State::default()
             }),
             syncing: Mutex::new(()),
@@ -115,13 +126,20 @@ impl Log {
     }
 
     /// The database has everything through `applied`: deletes the segments that hold nothing else. The one being
-    /// written stays. A file that can't be deleted is an error, and the next [`open`](super::open) deletes it.
+    /// written stays, unless the disk has no room for another. A file that can't be deleted is an error, and the next
+    /// [`open`](super::open) deletes it.
     pub fn drop_through(&self, applied: Position) -> io::Result<()> {
+        self.state().applied = applied.0;
+        self.drop_applied()
+    }
+
+    /// Deletes what the database had when it was last told.
+    pub(super) fn drop_applied(&self) -> io::Result<()> {
         let mut dropped = Vec::new();
         {
-            let state = &mut *self.0.state.lock();
+            let state = &mut *self.state();
             while let Some(segment) = state.segments.front() {
-                if !segment.sealed || segment.last > applied.0 {
+                if !segment.sealed || segment.last > state.applied {
                     break;
                 }
                 dropped.extend(state.segments.pop_front());
@@ -129,7 +147,7 @@ impl Log {
         }
         let mut result = Ok(());
         for segment in dropped {
-            let deleted = fs::remove_file(segment::path(self.dir(), segment.first));
+            let deleted = segment::delete(self.dir(), segment.first);
             if let Err(error) = deleted
                 && error.kind() != io::ErrorKind::NotFound
             {

@@ -28,7 +28,7 @@ pub(super) const HEADER: usize = 32;
 const MAGIC: [u8; 8] = *b"PURSERJL";
 const SUFFIX: &str = ".journal";
 /// The next segment, while nobody knows where it will begin.
-const SPARE: &str = "next.spare";
+pub(super) const SPARE: &str = "next.spare";
 
 /// What a file's first bytes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,14 @@ pub(super) fn set_aside(dir: &Path, bytes: u64) -> io::Result<File> {
 pub(super) fn begin(dir: &Path, spare: &File, id: JournalId, first: u64) -> io::Result<()> {
     spare.write_all_at(&header(id, first), 0)?;
     fs::rename(dir.join(SPARE), path(dir, first))
+}
+
+/// Deletes the segment, and frees its room at once: a reader that has gone through it may still hold the file.
+pub(super) fn delete(dir: &Path, first: u64) -> io::Result<()> {
+    let path = path(dir, first);
+    // A crash right after leaves an empty file: recovery takes it for what it is.
+    OpenOptions::new().write(true).truncate(true).open(&path)?;
+    fs::remove_file(path)
 }
 
 pub(super) fn create(path: &Path) -> io::Result<File> {

@@ -38,8 +38,8 @@ pub enum Pressure {
     Free,
     /// Three quarters of the limit are written, or the disk has no room for the next segment.
     Tight,
-    /// The limit is reached, or the disk has no room and half of the last segment is written. What is left, about a
-    /// segment or the rest of one, is for last words; then appends fail.
+    /// The limit is reached, or the disk has no room, half of the last segment is written, and the database hasn't got
+    /// it. What is left, about a segment or the rest of one, is for last words; then appends fail.
     Full,
 }
 
@@ -52,9 +52,13 @@ impl Writer {
             spare: None,
             buffer: Vec::new(),
         };
-        if writer.may_grow() {
-            writer.set_aside()?;
+        if writer.may_grow()
+            && let Err(error) = writer.set_aside()
+            && writer.log.state().segments.is_empty()
+        {
+            return Err(error);
         }
+        // On a full disk, room comes when the database has what is there.
         Ok(writer)
     }
 
@@ -105,9 +109,8 @@ impl Writer {
         }
         let used = self.log.state().used();
         let no_spare = wanted && self.spare.is_none();
-        let half = self.log.segment_bytes() / 2;
-        let half_written = self.current.as_ref().is_none_or(|c| c.len >= half);
-        if used >= self.limit_bytes || no_spare && half_written {
+        let little_left = self.current.is_none() || self.is_half_written();
+        if used >= self.limit_bytes || no_spare && little_left {
             Pressure::Full
         } else if used >= self.limit_bytes / 4 * 3 || no_spare {
             Pressure::Tight
@@ -118,6 +121,10 @@ impl Writer {
 
     /// Sees to it that what is in the buffer has a segment to go to.
     fn make_room(&mut self, first: u64) -> io::Result<()> {
+        if self.spare.is_none() && self.can_start_over() {
+            // Last words may come one after the other: then it is never so when the pressure is looked at.
+            let _ = self.set_aside();
+        }
         let len = self.buffer.len() as u64;
         let segment_bytes = self.log.segment_bytes();
         let (used, sync_failed) = {
@@ -221,8 +228,31 @@ impl Writer {
 
     fn set_aside(&mut self) -> io::Result<()> {
         let bytes = self.log.segment_bytes();
-        self.spare = Some(segment::set_aside(self.log.dir(), bytes)?);
+        let spare = segment::set_aside(self.log.dir(), bytes).or_else(|_| {
+            self.start_over()?;
+            segment::set_aside(self.log.dir(), bytes)
+        })?;
+        self.spare = Some(spare);
         self.log.state().spare_bytes = bytes;
         Ok(())
+    }
+
+    /// On a disk without room, what the database has already makes some.
+    fn start_over(&mut self) -> io::Result<()> {
+        if self.can_start_over() {
+            self.seal();
+        }
+        self.log.drop_applied()
+    }
+
+    /// Whether the present segment is better given up than written to its end.
+    fn can_start_over(&self) -> bool {
+        let is_applied = |current: &Current| self.log.state().is_applied(current.first);
+        self.is_half_written() && self.current.as_ref().is_some_and(is_applied)
+    }
+
+    fn is_half_written(&self) -> bool {
+        let half = self.log.segment_bytes() / 2;
+        self.current.as_ref().is_some_and(|c| c.len >= half)
     }
 }

@@ -90,6 +90,21 @@ fn garbage_at_the_end_is_kept_aside_and_never_appended_to() {
     );
 }
 
+/// A segment that goes is emptied first.
+#[test]
+fn a_segment_half_deleted_is_no_finding() {
+    let folder = Folder::new();
+    folder.write(300, &[(1, 2), (3, 4)]);
+    fs::write(folder.segment(1), "").unwrap();
+    let recovery = folder.recover(2);
+    assert_eq!((recovery.findings.len(), recovery.records), (0, 2));
+    assert_eq!(folder.files(".journal"), [folder.segment(3)]);
+    fs::write(folder.segment(3), "").unwrap();
+    let recovery = folder.recover(4);
+    assert_eq!((recovery.findings.len(), recovery.last.0), (0, 4));
+    assert_eq!(folder.files(".journal").len(), 0);
+}
+
 #[test]
 fn a_segment_set_aside_and_never_written_is_no_finding() {
     let folder = Folder::new();

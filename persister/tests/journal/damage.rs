@@ -67,7 +67,8 @@ fn damage_is_told_with_bytes_positions_and_the_copy() {
         [
             "00000000000000000001.journal: bytes 261 to 481 are damaged; the records around them were taken, and the \
              file as it was is kept as 00000000000000000001.journal.damaged",
-            "positions 4 to 6 are missing, and the database doesn't have them; going on after them",
+            "the 3 announces at positions 4 to 6 are lost: the journal has them no more, and the database doesn't have \
+             them; sessions that go on make up for it",
         ]
     );
     assert_eq!(
@@ -137,8 +138,8 @@ fn another_journals_segment_is_moved_aside() {
     assert_eq!(
         without_folder(&folder, &recovery),
         [
-            "00000000000000000001.journal: belongs to another journal, abababababababab; not read, and kept as \
-          00000000000000000001.journal.foreign"
+            "00000000000000000001.journal: belongs to another journal, whose journal.id begins with abababababababab; \
+          not read, and kept as 00000000000000000001.journal.foreign"
         ]
     );
     assert_eq!(recovery.last, Position(0));
@@ -195,7 +196,10 @@ fn a_missing_segment_is_a_hole() {
     let (_writer, log, recovery) = folder.open(300, 0);
     assert_eq!(
         lines(&recovery),
-        ["positions 3 to 4 are missing, and the database doesn't have them; going on after them"]
+        [
+            "the 2 announces at positions 3 to 4 are lost: the journal has them no more, and the database doesn't have \
+          them; sessions that go on make up for it"
+        ]
     );
     assert_eq!(read_all(&log), [1, 2, 5, 6]);
     assert_eq!(recovery.records, 4);
@@ -228,8 +232,8 @@ fn a_database_from_an_old_backup_is_told_what_it_lacks() {
     assert_eq!(
         lines(&recovery),
         [
-            "the database has positions up to 1, and the journal begins at 5: what lies between is lost, unless a newer \
-          backup of the database has it; going on at 5"
+            "the database has the announces up to position 1, and the journal begins at 5: those between are lost, \
+          unless a newer backup of the database has them; sessions that go on make up for it"
         ]
     );
     assert_eq!(read(&mut log.reader(Position(1))), [5, 6]);
@@ -243,7 +247,10 @@ fn a_database_ahead_of_the_journal_sets_the_next_number() {
     let (mut writer, log, recovery) = folder.open(300, 10);
     assert_eq!(
         lines(&recovery),
-        ["the database has positions up to 10, and the journal ends at 2; going on after 10"]
+        [
+            "the database has the announces up to position 10, and the journal ends at 2, as after a power cut; nothing \
+          is missing"
+        ]
     );
     assert_eq!(writer.append(&records(11, 12)).unwrap(), Position(12));
     assert_eq!(read(&mut log.reader(Position(10))), [11, 12]);

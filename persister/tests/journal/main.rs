@@ -8,6 +8,9 @@ mod failure;
 mod following;
 mod room;
 
+#[path = "../own_process/mod.rs"]
+mod own_process;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -9,6 +9,7 @@ use crate::cli::Options;
 use crate::config::Config;
 
 mod database;
+mod journal;
 mod machine;
 mod redis;
 
@@ -91,6 +92,7 @@ fn examine(options: &Options, config: &Config) -> Result<Vec<Finding>> {
         machine::clock(),
     ];
     findings.push(super::block_on(database::look(config))?);
+    findings.push(super::block_on(journal::look(config))?);
     findings.extend(redis::look(config));
     findings.extend(machine::ports(config));
     Ok(findings)

@@ -369,6 +369,15 @@ fn open_journal(config: &Config, id: JournalId, applied: Position) -> Result<(Wr
             false => tracing::info!("the journal: {finding}"),
         }
     }
+    if recovery.records > 0 {
+        tracing::info!(
+            records = recovery.records,
+            first = recovery.first.0,
+            last = recovery.last.0,
+            "the journal has announces that the database hasn't, as after a crash or with an older backup of it: they \
+             are brought in now"
+        );
+    }
     Ok((writer, log))
 }
 

@@ -4,9 +4,31 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
+use persister::journal::{JournalId, Options, Position, open};
 use serde_json::Value;
+use tracker_core::accounting::Counters;
+use tracker_core::ids::{PeerId, TorrentId, UnixTime, UserId};
+use tracker_core::record::{Endpoint, Event, Record, Role, SessionKey};
 
 use crate::sandbox::{Run, Sandbox};
+
+const RECORD: Record = Record {
+    session: SessionKey {
+        user: UserId(1),
+        torrent: TorrentId(1),
+        peer_id: PeerId([b'p'; 20]),
+    },
+    counters: Counters {
+        uploaded: 0,
+        downloaded: 0,
+    },
+    left: 0,
+    role: Role::Seeder,
+    in_swarm: true,
+    event: Event::Started,
+    at: UnixTime(1),
+    endpoint: Endpoint::V4([1; 6]),
+};
 
 /// Sockets that are free on any machine.
 const FREE: &str = "doctor --set tracker.http=127.0.0.1:0 --set tracker.udp=127.0.0.1:0 --set api.listen=127.0.0.1:0 \
@@ -34,6 +56,10 @@ fn an_empty_folder_is_healthy_and_stays_empty() {
     assert_eq!(
         line(&run, "database"),
         "ok    database    sqlite:data/purser.db: will be created"
+    );
+    assert_eq!(
+        line(&run, "journal"),
+        "ok    journal     data/journal: will be created"
     );
     assert!(sandbox.files(".").is_empty());
 
@@ -89,6 +115,43 @@ fn what_is_wrong_is_named_and_status_1() {
 }
 
 #[test]
+fn journal_is_measured_while_a_tracker_has_it() {
+    let sandbox = Sandbox::new();
+    sandbox.good("create-user --username ann");
+    sandbox.write("data/journal.id", "ab".repeat(32));
+    let options = Options {
+        dir: sandbox.path("data/journal"),
+        id: JournalId([0xab; 8]),
+        segment_bytes: Options::SEGMENT_BYTES,
+        limit_bytes: 1 << 30,
+    };
+    let (mut writer, _log, _) = open(options, Position(0)).unwrap();
+    writer.append(&[RECORD; 3]).unwrap();
+    let files = sandbox.files("data/journal");
+    let run = sandbox.run(FREE);
+    assert_eq!(
+        line(&run, "journal"),
+        "ok    journal     data/journal: 32 MiB, at most 4096; the database lacks 3 announces"
+    );
+    assert_eq!(sandbox.files("data/journal"), files);
+
+    let run = sandbox.run(&format!("{FREE} --set persister.journal_limit_mb=1048576"));
+    let warning = line(&run, "journal");
+    assert!(
+        warning.starts_with("warn") && warning.contains("lower persister.journal_limit_mb"),
+        "{warning}"
+    );
+    sandbox.write("data/journal/00000000000000000001.journal.damaged", "x");
+    let run = sandbox.run(FREE);
+    assert_eq!(run.status, Some(0), "{run:?}");
+    let warning = line(&run, "journal");
+    assert!(
+        warning.starts_with("warn") && warning.contains("(.damaged, .foreign): 1,"),
+        "{warning}"
+    );
+}
+
+#[test]
 fn redis_is_asked_whether_it_is_redis() {
     let sandbox = Sandbox::new();
     for (reply, status) in [
@@ -128,6 +191,7 @@ fn findings_come_as_json_when_asked() {
         "open files",
         "clock",
         "database",
+        "journal",
         "port",
     ] {
         assert!(names.contains(&name), "{name}: {names:?}");

@@ -90,6 +90,22 @@ impl Client {
         self.session = None;
     }
 
+    /// Regular announces with something new in each, without waiting for the answers. Returns how many were taken.
+    pub(crate) fn hurry(&mut self, wire: &mut Wire, rng: &mut SmallRng, times: usize) -> usize {
+        let mut next = || {
+            self.go_on(rng);
+            self.target("")
+        };
+        let targets: Vec<_> = (0..times).filter_map(|_| next()).collect();
+        wire.announce_at_once(Family::V4, &targets)
+    }
+
+    /// Whether the tracker has no time for an announce with this event.
+    pub(crate) fn is_turned_away(&self, wire: &mut Wire, event: &str) -> bool {
+        let target = self.target(event);
+        target.is_some_and(|target| wire.is_too_busy_for(Family::V4, &target))
+    }
+
     /// A regular announce, if it has a session.
     pub(crate) fn say_where_it_is(&mut self, wire: &mut Wire) {
         if self.session.is_some() {
@@ -121,20 +137,21 @@ impl Client {
     }
 
     fn say(&self, wire: &mut Wire, family: Family, event: &str) {
-        let Some(Session {
+        if let Some(target) = self.target(event) {
+            wire.announce(family, &target);
+        }
+    }
+
+    /// `None` without a session.
+    fn target(&self, event: &str) -> Option<String> {
+        let Session {
             peer_id,
             moved,
             left,
-        }) = &self.session
-        else {
-            return;
-        };
-        wire.announce(
-            family,
-            &format!(
-                "{}&peer_id=-XX0001-{peer_id:012x}&uploaded={}&downloaded={}&left={left}&event={event}",
-                self.url, moved.uploaded, moved.downloaded
-            ),
-        );
+        } = self.session.as_ref()?;
+        Some(format!(
+            "{}&peer_id=-XX0001-{peer_id:012x}&uploaded={}&downloaded={}&left={left}&event={event}",
+            self.url, moved.uploaded, moved.downloaded
+        ))
     }
 }

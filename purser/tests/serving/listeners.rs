@@ -53,6 +53,28 @@ fn every_promised_metric_is_there() {
     server.stop();
 }
 
+/// An alert on a metric that isn't there never fires.
+#[test]
+fn alert_rules_ask_for_metrics_that_are_there() {
+    let site = Site::new(Database::Sqlite);
+    let server = site.start("serve");
+    let metrics = server.get("metrics", "/metrics").1;
+    let rules = include_str!("../../../deploy/prometheus/alerts.yml");
+    let expressions: Vec<_> = rules
+        .lines()
+        .filter(|line| line.contains("expr: "))
+        .collect();
+    assert!(expressions.len() > 5, "{expressions:?}");
+    for expression in expressions {
+        let mut words = expression.split(|c: char| c != '_' && !c.is_ascii_lowercase());
+        let metric = words.find(|word| word.starts_with("purser_")).unwrap();
+        assert!(
+            metrics.contains(&format!("\\n{metric} ")),
+            "{metric}: {metrics}"
+        );
+    }
+}
+
 #[test]
 fn api_answers_health_and_problems() {
     let site = Site::new(Database::Sqlite);

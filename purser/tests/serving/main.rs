@@ -10,6 +10,8 @@ mod listeners;
 
 // Accounts are exact, whatever breaks.
 mod crashes;
+mod disks;
+mod journals;
 mod outages;
 
 // What breaks.

@@ -119,14 +119,33 @@ impl Site {
     /// The same, with more in its environment.
     pub(crate) fn start_with(&self, args: &str, env: &[(&str, &str)]) -> Server {
         let mut command = self.program(&format!("--json {args}"));
-        let mut child = command.envs(env.iter().copied()).spawn().unwrap();
-        let stdout = child.stdout.take().unwrap();
-        let mut documents = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>();
-        let banner = match documents.next() {
-            Some(Ok(banner)) => banner,
-            other => panic!("no banner: {other:?}: {:?}", child.wait_with_output()),
-        };
-        Server { child, banner }
+        command.envs(env.iter().copied());
+        Server::new(command)
+    }
+
+    /// `serve` with its journal on a disk of its own, which is so large and is gone when the process ends.
+    pub(crate) fn start_on_a_disk_of(&self, mib: u32, env: &[(&str, &str)]) -> Server {
+        std::fs::create_dir_all(self.path().join("data/journal")).unwrap();
+        let program = self.program("--json serve");
+        let script =
+            format!("mount -t tmpfs -o size={mib}m none data/journal && exec \"$0\" \"$@\"");
+        let mut command = Command::new("unshare");
+        command
+            .args(["--map-root-user", "--mount", "sh", "-c", &script])
+            .arg(program.get_program())
+            .args(program.get_args())
+            .current_dir(self.path())
+            .env_clear()
+            .envs(
+                program
+                    .get_envs()
+                    .filter_map(|(key, value)| Some((key, value?))),
+            )
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Server::new(command)
     }
 
     /// What a command that must go well prints.
@@ -174,7 +193,10 @@ impl Site {
             if url.starts_with("sqlite:") {
                 let mut connection = SqliteConnection::connect(&url).await.unwrap();
                 let rows = sqlx::query_as(AssertSqlSafe(query));
-                rows.fetch_all(&mut connection).await.unwrap()
+                let rows = rows.fetch_all(&mut connection).await.unwrap();
+                // So that the last to leave tidies up, and the file is all there is.
+                connection.close().await.unwrap();
+                rows
             } else {
                 let mut connection = PgConnection::connect(&url).await.unwrap();
                 let rows = sqlx::query_as(AssertSqlSafe(query));
@@ -227,6 +249,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Waits until it says where it listens.
+    fn new(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let mut documents = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>();
+        let banner = match documents.next() {
+            Some(Ok(banner)) => banner,
+            other => panic!("no banner: {other:?}: {:?}", child.wait_with_output()),
+        };
+        Self { child, banner }
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

@@ -25,6 +25,9 @@ pub(crate) struct Wire {
 /// How an answer begins, and no failure.
 const TAKEN: &[u8] = b"d8:complete";
 
+/// What the tracker says when its journal is full.
+const BUSY: &str = "the tracker is busy";
+
 /// An announce that is refused so often in a row won't be taken any more.
 const REFUSALS_MAX: u32 = 100_000;
 
@@ -59,28 +62,30 @@ impl Wire {
         }
     }
 
+    /// Says one behind the other without waiting, once. Returns how many were taken; the others were refused as busy.
+    pub(crate) fn announce_at_once(&mut self, family: Family, targets: &[String]) -> usize {
+        let socket = self.connected(family);
+        let requests: String = targets.iter().map(|target| request(target)).collect();
+        socket.get_mut().write_all(requests.as_bytes()).unwrap();
+        let replies = targets.iter().map(|_| reply(socket).unwrap());
+        let taken = replies.filter(|reply| {
+            let taken = reply.starts_with(TAKEN);
+            assert!(taken || is_busy(reply), "{}", reply.escape_ascii());
+            taken
+        });
+        taken.count()
+    }
+
+    /// Says it once; was it refused as busy?
+    pub(crate) fn is_too_busy_for(&mut self, family: Family, target: &str) -> bool {
+        is_busy(&self.ask(family, target).unwrap())
+    }
+
     fn ask(&mut self, family: Family, target: &str) -> io::Result<Vec<u8>> {
         let socket = self.connected(family);
         // One write: a request in parts would be one in several packets.
-        let request = format!("GET {target} HTTP/1.1\r\nHost: tracker\r\n\r\n");
-        socket.get_mut().write_all(request.as_bytes())?;
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if socket.read_line(&mut line)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            let line = line.trim_end().to_ascii_lowercase();
-            if line.is_empty() {
-                break;
-            }
-            if let Some(digits) = line.strip_prefix("content-length:") {
-                length = digits.trim().parse().unwrap();
-            }
-        }
-        let mut body = vec![0; length];
-        socket.read_exact(&mut body)?;
-        Ok(body)
+        socket.get_mut().write_all(request(target).as_bytes())?;
+        reply(socket)
     }
 
     /// Waits for the next start of the tracker when nobody listens any more.
@@ -106,4 +111,32 @@ impl Wire {
             }
         })
     }
+}
+
+fn request(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: tracker\r\n\r\n")
+}
+
+fn reply(socket: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if socket.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(digits) = line.strip_prefix("content-length:") {
+            length = digits.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    socket.read_exact(&mut body)?;
+    Ok(body)
+}
+
+fn is_busy(reply: &[u8]) -> bool {
+    reply.starts_with(b"d14:failure reason") && reply.escape_ascii().to_string().contains(BUSY)
 }

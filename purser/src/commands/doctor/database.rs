@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use persister::journal::JournalId;
 use store::{Store, StoreError};
 
 use super::Finding;
@@ -14,7 +15,7 @@ const NAME: &str = "database";
 pub(super) async fn look(config: &Config) -> Result<Finding> {
     let shown = config.database_url.redacted();
     let url = config.database_url.expose();
-    if sqlite_file(url).is_some_and(|file| !file.exists()) {
+    if is_missing(url) {
         return Ok(Finding::ok(NAME, format!("{shown}: will be created")));
     }
     let found = match Store::open(url).await {
@@ -33,6 +34,22 @@ pub(super) async fn look(config: &Config) -> Result<Finding> {
         ),
         Err(error) => Finding::fail(NAME, format!("{shown}: {error}")),
     })
+}
+
+/// How far it has brought in that journal. `None`: it doesn't say.
+pub(super) async fn mark(config: &Config, journal: JournalId) -> Option<u64> {
+    let url = config.database_url.expose();
+    if is_missing(url) {
+        return Some(0);
+    }
+    let store = Store::open(url).await.ok()?;
+    let mark = store.mark(&journal.to_string()).await;
+    store.close().await;
+    Some(mark.ok()?.unwrap_or(0))
+}
+
+fn is_missing(url: &str) -> bool {
+    sqlite_file(url).is_some_and(|file| !file.exists())
 }
 
 /// `sqlite:data/purser.db?mode=rw` and `sqlite://data/purser.db` name one file.

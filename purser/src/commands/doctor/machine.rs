@@ -1,6 +1,7 @@
 //! What the machine offers: folder, disk, open files, clock, ports.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -12,7 +13,7 @@ use super::Finding;
 use crate::config::Config;
 use crate::limits;
 
-const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 
 /// Room for a day of journal when the database is gone, on a busy site.
 const DISK_ENOUGH: u64 = 1024 * MIB;
@@ -43,7 +44,7 @@ pub(super) fn data_dir(config: &Config) -> Finding {
 }
 
 /// The path, or as much of it as exists.
-fn existing(path: &Path) -> &Path {
+pub(super) fn existing(path: &Path) -> &Path {
     let mut ancestors = path
         .ancestors()
         .filter(|ancestor| !ancestor.as_os_str().is_empty());
@@ -76,8 +77,8 @@ pub(super) fn token_key(config: &Config) -> Finding {
 
 pub(super) fn disk(config: &Config) -> Finding {
     let dir = existing(&config.data_dir);
-    let free = match statvfs(dir) {
-        Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
+    let free = match free_bytes(dir) {
+        Ok(free) => free,
         Err(error) => return Finding::warn("disk", format!("{}: {error}", dir.display())),
     };
     let detail = format!("{} MiB free in {}", free / MIB, dir.display());
@@ -88,6 +89,11 @@ pub(super) fn disk(config: &Config) -> Finding {
     } else {
         Finding::ok("disk", detail)
     }
+}
+
+pub(super) fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let disk = statvfs(dir)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 pub(super) fn open_files(config: &Config) -> Finding {
@@ -151,15 +157,14 @@ pub(super) fn ports(config: &Config) -> Vec<Finding> {
         &config.metrics.listen,
         tcp(&config.metrics.listen),
     ));
-    let finding =
-        |(key, at, bound): (&str, &SocketAddr, std::io::Result<()>)| match (bound, &tracker) {
-            (Ok(()), _) => Finding::ok("port", format!("{key} {at}: free")),
-            (Err(_), Some(process)) => Finding::ok(
-                "port",
-                format!("{key} {at}: in use, and purser runs (process {process})"),
-            ),
-            (Err(error), None) => Finding::fail("port", format!("{key} {at}: {error}")),
-        };
+    let finding = |(key, at, bound): (&str, &SocketAddr, io::Result<()>)| match (bound, &tracker) {
+        (Ok(()), _) => Finding::ok("port", format!("{key} {at}: free")),
+        (Err(_), Some(process)) => Finding::ok(
+            "port",
+            format!("{key} {at}: in use, and purser runs (process {process})"),
+        ),
+        (Err(error), None) => Finding::fail("port", format!("{key} {at}: {error}")),
+    };
     looks.into_iter().map(finding).collect()
 }
 
