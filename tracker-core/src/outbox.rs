@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 use std::thread::{Thread, park_timeout};
 use std::time::{Duration, Instant};
 
@@ -212,6 +212,40 @@ impl Outbox {
             progress.broken = broken;
             changed
         });
+    }
+}
+
+/// A worker's rings, saved up until it has nothing else to do: what comes in one turn of its loop shares one ring, one
+/// write, and one answer from the journal.
+#[derive(Debug, Default)]
+pub(crate) struct Rings {
+    saved: AtomicU32,
+    urgent: AtomicBool,
+}
+
+/// A worker that never rests rings after so many.
+const RINGS_MAX: u32 = 64;
+
+impl Rings {
+    pub(crate) fn save(&self, urgent: bool, outbox: &Outbox) {
+        // One thread alone writes here: no read-modify-write is needed.
+        let saved = self.saved.load(Relaxed) + 1;
+        self.saved.store(saved, Relaxed);
+        if urgent {
+            self.urgent.store(true, Relaxed);
+        }
+        if saved >= RINGS_MAX {
+            self.give(outbox);
+        }
+    }
+
+    pub(crate) fn give(&self, outbox: &Outbox) {
+        if self.saved.load(Relaxed) == 0 {
+            return;
+        }
+        outbox.ring(self.urgent.load(Relaxed));
+        self.saved.store(0, Relaxed);
+        self.urgent.store(false, Relaxed);
     }
 }
 

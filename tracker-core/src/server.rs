@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
+use crate::outbox::Rings;
 use crate::tracker::Tracker;
 
 mod connection;
@@ -66,13 +67,18 @@ impl HttpListener {
         let (stop, stopped) = watch::channel(false);
         let limits = self.limits;
         let start = |(number, listeners)| {
+            let rings = Arc::new(Rings::default());
+            let (at_rest, rung) = (Arc::clone(&rings), Arc::clone(tracker));
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
+                .on_thread_park(move || at_rest.give(&rung.outbox))
                 .build()?;
             let (tracker, mut stopped) = (Arc::clone(tracker), stopped.clone());
             std::thread::Builder::new()
                 .name(format!("announce-{number}"))
-                .spawn(move || worker::run(&runtime, tracker, listeners, limits, &mut stopped))
+                .spawn(move || {
+                    worker::run(&runtime, tracker, rings, listeners, limits, &mut stopped)
+                })
         };
         let by_worker = self.sockets.by_worker.into_iter().enumerate();
         let workers: io::Result<_> = by_worker.map(start).collect();

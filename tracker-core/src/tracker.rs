@@ -82,6 +82,8 @@ pub struct Announced {
     pub event: Event,
     /// How it was answered.
     pub outcome: Outcome,
+    /// There is a record of it in the outbox.
+    pub is_recorded: bool,
     /// The reply is a promise, not to be sent before this round is in the [journal](Outbox::journalled).
     pub after: Option<Round>,
 }
@@ -91,6 +93,7 @@ impl Announced {
         Self {
             event,
             outcome: refuse(scratch, refusal),
+            is_recorded: false,
             after: None,
         }
     }
@@ -115,8 +118,25 @@ impl Tracker {
         }
     }
 
-    /// Answers an announce into `scratch.body`. `key` is what the path held, if it held one; `from` the client's address.
+    /// Answers an announce into `scratch.body`, and wakes the journal. `key` is what the path held, if it held one; `from`
+    /// the client's address.
     pub fn announce(
+        &self,
+        key: Option<&[u8]>,
+        query: &[u8],
+        from: IpAddr,
+        now: UnixTime,
+        scratch: &mut Scratch,
+    ) -> Announced {
+        let announced = self.announce_unrung(key, query, from, now, scratch);
+        if announced.is_recorded {
+            self.outbox.ring(announced.after.is_some());
+        }
+        announced
+    }
+
+    /// The same, and the caller wakes the journal: to wake a thread is a system call, which many announces can share.
+    pub(crate) fn announce_unrung(
         &self,
         key: Option<&[u8]>,
         query: &[u8],
@@ -141,15 +161,11 @@ impl Tracker {
             Ok(visited) => visited,
             Err(refusal) => return Announced::refused(event, refusal, scratch),
         };
-        // Not under the swarm's lock: to wake a thread is a system call.
-        let after = visited.round.filter(|_| event.is_acknowledged());
-        if visited.round.is_some() {
-            self.outbox.ring(after.is_some());
-        }
         Announced {
             event,
             outcome: visited.warning.map_or(Outcome::Answered, Outcome::Warned),
-            after,
+            is_recorded: visited.round.is_some(),
+            after: visited.round.filter(|_| event.is_acknowledged()),
         }
     }
 

@@ -15,7 +15,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::connection::Activity;
 use super::meters::Meters;
 use crate::ids::UnixTime;
-use crate::outbox::Round;
+use crate::outbox::{Rings, Round};
 use crate::refusal::Refusal;
 use crate::reply::is_somebody;
 use crate::settings::Settings;
@@ -23,6 +23,7 @@ use crate::tracker::{Scratch, Tracker, refuse};
 
 pub(crate) struct Service {
     tracker: Arc<Tracker>,
+    rings: Arc<Rings>,
     scratch: RefCell<Scratch>,
     meters: Meters,
 }
@@ -53,9 +54,10 @@ impl Service {
         reply
     }
 
-    pub(crate) fn new(tracker: Arc<Tracker>, meters: Meters) -> Self {
+    pub(crate) fn new(tracker: Arc<Tracker>, rings: Arc<Rings>, meters: Meters) -> Self {
         Self {
             tracker,
+            rings,
             scratch: RefCell::default(),
             meters,
         }
@@ -108,7 +110,11 @@ impl Service {
             Target::Announce(key) => {
                 let begun = Instant::now();
                 let from = client_ip(request, socket, &self.tracker.settings.load());
-                let announced = self.tracker.announce(key, query, from, now, scratch);
+                let announced = self.tracker.announce_unrung(key, query, from, now, scratch);
+                if announced.is_recorded {
+                    let urgent = announced.after.is_some();
+                    self.rings.save(urgent, &self.tracker.outbox);
+                }
                 self.meters.announced(&announced, begun.elapsed());
                 announced.after
             }

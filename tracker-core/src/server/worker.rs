@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 use super::connection::{Activity, Patience, Watched};
 use super::meters::Meters;
 use super::service::Service;
+use crate::outbox::Rings;
 use crate::tracker::Tracker;
 
 /// How often connections are looked over, in parts of the shortest patience. A timer for every request would cost more
@@ -52,13 +53,14 @@ pub(crate) struct Limits {
 pub(crate) fn run(
     runtime: &Runtime,
     tracker: Arc<Tracker>,
+    rings: Arc<Rings>,
     listeners: Vec<TcpListener>,
     limits: Limits,
     stopped: &mut watch::Receiver<bool>,
 ) {
     let local = LocalSet::new();
     local.block_on(runtime, async {
-        let worker = Rc::new(Worker::new(tracker, limits));
+        let worker = Rc::new(Worker::new(tracker, rings, limits));
         let mut accepting = Vec::new();
         for listener in listeners {
             match tokio::net::TcpListener::from_std(listener) {
@@ -91,13 +93,13 @@ struct Connection {
 }
 
 impl Worker {
-    fn new(tracker: Arc<Tracker>, limits: Limits) -> Self {
+    fn new(tracker: Arc<Tracker>, rings: Arc<Rings>, limits: Limits) -> Self {
         let meters = Meters::http();
         let mut http = http1::Builder::new();
         // Not `pipeline_flush`: it holds replies back for as long as requests come in, without a limit.
         http.max_buf_size(MAX_REQUEST_BYTES);
         Self {
-            service: Rc::new(Service::new(tracker, meters.clone())),
+            service: Rc::new(Service::new(tracker, rings, meters.clone())),
             http,
             limits,
             connections: Rc::default(),
