@@ -30,14 +30,6 @@ pub(super) fn of_threads(prefix: &str) -> Result<Duration> {
     Ok(total)
 }
 
-/// Memory of this process that isn't swapped out, in bytes.
-pub(super) fn resident() -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next());
-    Ok(kilobytes.context("no VmRSS")?.parse::<u64>()? << 10)
-}
-
 /// The machine's load over the last minute.
 pub(super) fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();

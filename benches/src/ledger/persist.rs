@@ -1,4 +1,4 @@
-//! Records a second from the journal into the database, beside the [floor](super::floor): bare rows into a bare table.
+//! Records a second from the journal into the database, beside the floor: bare rows into a bare table.
 //!
 //! The two take turns, so that what else the machine does falls on both; then the ledger runs on its own for minutes,
 //! over several of the database's checkpoints.

@@ -40,15 +40,12 @@ async fn start(extent: Extent, url: &str) -> Result<Report> {
         let mut database = Database::connect(url).await?;
         database.fill(&store, &crowd).await?;
     }
-    let before = cpu::resident()?;
     let mut rounds = [vec![], vec![], vec![], vec![], vec![]];
     for round in 0..ROUNDS {
         let used = cpu::of_this_thread()?;
         let (stages, tracker) = timed(&store, now).await?;
         let used = cpu::of_this_thread()? - used;
         if round == 0 {
-            let grown = cpu::resident()?.saturating_sub(before);
-            report.figure("memory of the loaded site, MB", vec![grown as f64 / 1e6]);
             let peers = [Role::Leecher, Role::Seeder].map(|role| tracker.swarms.peers(role));
             report.figure("peers", vec![peers.iter().sum::<u64>() as f64]);
         }
