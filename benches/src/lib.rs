@@ -1,6 +1,6 @@
 //! # benches
 //!
-//! How long the announce path takes, without sockets. The workloads are made here, so that `cargo test` runs each of
+//! How long the announce path takes, without sockets; and in [`ledger`], what it costs to make it durable. The workloads are made here, so that `cargo test` runs each of
 //! them once and checks its answers; the files in `benches/` only hand them to criterion. Everything is seeded: two
 //! runs do the same work.
 //!
@@ -13,10 +13,12 @@ pub mod query;
 pub mod site;
 pub mod traffic;
 
+pub mod ledger;
+
 use std::fmt;
 
 /// How much of it. Each workload comes in both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Size {
     /// Fits the first-level cache, and a test's patience.
     Small,

@@ -1,6 +1,7 @@
 //! A site in memory: torrents, members with passkeys, and sessions that the tracker knows.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
@@ -20,13 +21,13 @@ use crate::traffic::Ask;
 /// When all of it happens.
 pub const NOW: UnixTime = UnixTime(1_800_000_000);
 
-const PORT: u16 = 51413;
+pub(crate) const PORT: u16 = 51413;
 
 /// A tracker, and whom it knows.
 #[derive(Debug)]
 pub struct Site {
     /// Filled as after a restart: every session's baseline is settled.
-    pub tracker: Tracker,
+    pub tracker: Arc<Tracker>,
     /// All sessions, in random order.
     pub sessions: Vec<Session>,
     token_key: TokenKey,
@@ -54,7 +55,7 @@ impl Site {
             ..Settings::default()
         };
         let mut site = Self {
-            tracker: Tracker::new(token_key.clone(), settings),
+            tracker: Arc::new(Tracker::new(token_key.clone(), settings)),
             sessions: Vec::new(),
             token_key,
         };
@@ -186,19 +187,19 @@ pub fn info_hash(torrent: TorrentId) -> InfoHash {
     InfoHash(scatter(0x1f0, torrent.0))
 }
 
-fn address(user: UserId) -> IpAddr {
+pub(crate) fn address(user: UserId) -> IpAddr {
     Ipv4Addr::from_bits(0x0a00_0000 + user.0).into()
 }
 
 /// libtorrent ends its ids in characters that stand in a URL as they are.
-fn peer_id(user: UserId) -> PeerId {
+pub(crate) fn peer_id(user: UserId) -> PeerId {
     const URL_SAFE: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-.";
     let mut id = scatter(0x2ee, user.0).map(|byte| URL_SAFE[usize::from(byte % 64)]);
     id[..8].copy_from_slice(b"-qB4650-");
     PeerId(id)
 }
 
-fn passkey(user: UserId) -> [u8; 16] {
+pub(crate) fn passkey(user: UserId) -> [u8; 16] {
     scatter(0x3a5, user.0)
 }
 
@@ -207,6 +208,6 @@ fn hex(bytes: [u8; 16]) -> String {
 }
 
 /// Bytes that look random, the same for the same number.
-fn scatter<const N: usize>(kind: u64, number: u32) -> [u8; N] {
+pub(crate) fn scatter<const N: usize>(kind: u64, number: u32) -> [u8; N] {
     SmallRng::seed_from_u64(kind << 32 | u64::from(number)).random()
 }
