@@ -7,16 +7,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use metrics::{Counter, Gauge, Histogram};
 use store::{Applied, Batch, Care, Mark, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracker_core::ids::UnixTime;
-use tracker_core::record::Record;
 use tracker_core::tracker::Tracker;
 
 use crate::baselines::Baselines;
 use crate::journal::{Log, Position, ReadError, Reader};
+use crate::lanes::{Lane, Lanes};
 use crate::merge::merge;
 
 /// Pauses after failures double from a flush interval up to this.
@@ -34,9 +35,9 @@ const REMINDER_PERIOD: Duration = Duration::from_secs(300);
 /// How long the rest may take at the end. What is left then is in the journal.
 const FINISH_LIMIT: Duration = Duration::from_secs(10);
 
-/// Records in one transaction: about a second's work for either database, so that after a long absence nobody else is
+/// Records in one lane's transaction: about a second's work for either database, so that after a long absence nobody else is
 /// kept waiting for longer; and some 30 MB of memory.
-const BATCH_MAX: usize = 50_000;
+const BATCH_MAX: usize = 40_000;
 
 /// A database that refuses so many records one after the other has another trouble than they: from then on they are set
 /// aside at the pace of its failures.
@@ -54,31 +55,19 @@ pub struct Persister {
     store: Store,
     tracker: Arc<Tracker>,
     log: Log,
-    /// The journal's name in `marks`.
-    name: String,
-    place: Place,
+    lanes: Lanes,
+    /// Reads on from where the lane is that is furthest behind. `None`: the marks are to be read first.
+    reader: Option<Reader>,
     baselines: Baselines,
     /// Records to take at once: less after a refusal, until the record that is refused stands alone.
     size: usize,
-    care: Care,
     set_aside_in_a_row: u32,
     /// The last batch was refused for its content, and the next will be another.
     is_narrowing: bool,
-    records: Vec<Record>,
     /// When the oldest record that isn't in the database was announced.
     oldest: Option<UnixTime>,
     meters: Meters,
     retire_at: Instant,
-}
-
-/// How far the database has come.
-#[derive(Debug)]
-struct Place {
-    position: u64,
-    /// A transaction up to here was sent, and nobody knows yet whether it went through.
-    doubt: Option<u64>,
-    /// Reads on from `position`. `None`: the mark is to be read first.
-    reader: Option<Reader>,
 }
 
 /// Why the journal isn't in the database yet.
@@ -119,32 +108,24 @@ impl FlushError {
 }
 
 impl Persister {
-    /// `name` is the journal's in the database: the same after a restart, another for another process.
+    /// Goes on where the database is, with what loading has learned of it.
     pub fn new(
         store: Store,
         tracker: Arc<Tracker>,
         log: Log,
-        name: String,
-        applied: Position,
+        lanes: Lanes,
         baselines: Baselines,
     ) -> Self {
-        let reader = Some(log.reader(applied));
         Self {
             store,
             tracker,
+            reader: Some(log.reader(lanes.applied())),
             log,
-            name,
-            place: Place {
-                position: applied.0,
-                doubt: None,
-                reader,
-            },
+            size: BATCH_MAX * lanes.0.len(),
+            lanes,
             baselines,
-            size: BATCH_MAX,
-            care: Care::Trusting,
             set_aside_in_a_row: 0,
             is_narrowing: false,
-            records: Vec::new(),
             oldest: None,
             meters: Meters::new(),
             retire_at: Instant::now(),
@@ -204,7 +185,7 @@ impl Persister {
         stopped: &watch::Receiver<bool>,
     ) -> Result<bool, FlushError> {
         let end = self.log.end().0;
-        while self.place.position < end {
+        while self.lanes.applied().0 < end {
             if Instant::now() >= deadline || *stopped.borrow() {
                 return Ok(false);
             }
@@ -218,116 +199,150 @@ impl Persister {
     /// Brings everything into the database that is in the journal when it begins.
     pub async fn flush(&mut self) -> Result<(), FlushError> {
         let end = self.log.end().0;
-        while self.place.position < end && self.step().await? {}
+        while self.lanes.applied().0 < end && self.step().await? {}
         Ok(())
     }
 
-    /// One batch, at most. False when there was nothing to do; after an error, the next step starts from the mark.
+    /// The database has everything up to here.
+    pub fn applied(&self) -> Position {
+        self.lanes.applied()
+    }
+
+    /// One batch a lane, at most. False when there was nothing to do; after an error, the next step starts from the
+    /// marks.
     pub async fn step(&mut self) -> Result<bool, FlushError> {
-        let mut reader = match self.place.reader.take() {
+        let mut reader = match self.reader.take() {
             Some(reader) => reader,
             None => self.find_place().await?,
         };
         self.is_narrowing = false;
-        let mut to = Position(self.place.position);
-        self.records.clear();
-        let records = &mut self.records;
-        reader.read(self.size, |position, record| {
-            to = position;
-            records.push(*record);
-        })?;
-        if self.records.is_empty() {
-            self.place.reader = Some(reader);
-            self.oldest = None;
+        let (to, read) = self.read(&mut reader)?;
+        if read == 0 {
+            self.reader = Some(reader);
             return Ok(false);
         }
-        self.oldest = self.records.iter().map(|record| record.at).min();
-        let batch = self.batch(to);
-        let applied = self.apply(&batch).await?;
-        if applied.set_aside == 0 {
-            self.set_aside_in_a_row = 0;
+        let batches = self.batches(to);
+        for (lane, batch) in self.lanes.0.iter_mut().zip(&batches) {
+            lane.doubt = batch.as_ref().map(|batch| batch.mark.to).or(lane.doubt);
         }
-        self.take_over(&batch, &applied);
-        self.place.reader = Some(reader);
-        Ok(true)
+        let store = &self.store;
+        let applying = batches.iter().map(async |batch| match batch {
+            Some(batch) => Some(apply(store, batch).await),
+            None => None,
+        });
+        let outcomes = join_all(applying).await;
+        let mut trouble = Ok(true);
+        for (lane, (batch, outcome)) in batches.iter().zip(outcomes).enumerate() {
+            if let (Some(batch), Some(outcome)) = (batch, outcome)
+                && let Err(error) = self.conclude(lane, batch, outcome, read).await
+            {
+                trouble = Err(error);
+            }
+        }
+        self.drop_segments();
+        if trouble.is_ok() {
+            self.reader = Some(reader);
+            self.oldest = None;
+            self.size = (self.size * 2).min(BATCH_MAX * self.lanes.0.len());
+        }
+        trouble
     }
 
-    fn batch(&mut self, to: Position) -> Batch {
+    /// Deals the next records out to the lanes. Up to which position, and how many.
+    fn read(&mut self, reader: &mut Reader) -> Result<(u64, usize), ReadError> {
+        let lanes = &mut self.lanes;
+        let mut to = lanes.applied().0;
+        let mut oldest = None::<UnixTime>;
+        lanes.0.iter_mut().for_each(|lane| lane.records.clear());
+        let read = reader.read(self.size, |position, record| {
+            to = position.0;
+            oldest = Some(oldest.map_or(record.at, |oldest| oldest.min(record.at)));
+            if let Some(lane) = lanes.of(record.session.user)
+                && lane.position < position.0
+            {
+                lane.records.push(*record);
+            }
+        })?;
+        self.oldest = oldest;
+        Ok((to, read))
+    }
+
+    /// A lane that is there already has nothing to do.
+    fn batches(&mut self, to: u64) -> Vec<Option<Batch>> {
         let baselines = &self.baselines;
-        Batch {
+        let batch = |lane: &mut Lane| Batch {
             mark: Mark {
-                journal: self.name.clone(),
-                from: self.place.position,
-                to: to.0,
+                journal: lane.name.clone(),
+                from: lane.position,
+                to,
             },
-            sessions: merge(&mut self.records, |key| baselines.get(key)),
-        }
+            sessions: merge(&mut lane.records, |key| baselines.get(key)),
+        };
+        let lanes = self.lanes.0.iter_mut();
+        lanes
+            .map(|lane| (lane.position < to).then(|| batch(lane)))
+            .collect()
     }
 
-    /// Once trusting the hints; a wrong one is found out, and then once more, carefully.
-    async fn apply(&mut self, batch: &Batch) -> Result<Applied, FlushError> {
-        let begun = Instant::now();
-        loop {
-            self.place.doubt = Some(batch.mark.to);
-            let answer = match timeout(APPLY_LIMIT, self.store.apply(batch, self.care)).await {
-                Ok(answer) => answer,
-                Err(_) => {
-                    self.take_less();
-                    return Err(FlushError::Silent);
+    /// What came of a lane's batch.
+    async fn conclude(
+        &mut self,
+        lane: usize,
+        batch: &Batch,
+        outcome: Outcome,
+        read: usize,
+    ) -> Result<(), FlushError> {
+        if outcome.was_stale {
+            self.meters.stale.increment(1);
+        }
+        let is_clear = match &outcome.applied {
+            Ok(_) => true,
+            Err(FlushError::Store(error)) => !error.is_unclear(),
+            Err(_) => false,
+        };
+        if is_clear && let Some(lane) = self.lanes.0.get_mut(lane) {
+            lane.doubt = None;
+        }
+        match outcome.applied {
+            Ok(applied) => {
+                if applied.set_aside == 0 && read > 1 {
+                    self.set_aside_in_a_row = 0;
                 }
-            };
-            match answer {
-                Ok(applied) => {
-                    self.place.doubt = None;
-                    self.meters.flush_seconds.record(begun.elapsed());
-                    return Ok(applied);
+                self.meters.flush_seconds.record(outcome.took);
+                self.take_over(lane, batch, &applied);
+                Ok(())
+            }
+            Err(FlushError::Store(refused)) if refused.is_about_the_data() => {
+                self.narrow(lane, batch, refused, read).await
+            }
+            Err(error) => {
+                if !is_clear {
+                    // Perhaps it is too much for its time, its memory or its disk.
+                    self.size = (read / 2).max(BATCH_MIN);
                 }
-                // A clear answer: somebody else has moved the mark.
-                Err(error @ StoreError::Moved { .. }) => {
-                    self.place.doubt = None;
-                    return Err(error.into());
-                }
-                Err(StoreError::Stale) if self.care == Care::Trusting => {
-                    self.place.doubt = None;
-                    self.care = Care::Careful;
-                    self.meters.stale.increment(1);
-                }
-                Err(error) if !error.is_about_the_data() => {
-                    // Perhaps it is too much for its memory, its time or its disk.
-                    self.take_less();
-                    return Err(error.into());
-                }
-                Err(error) => {
-                    self.place.doubt = None;
-                    if let Some(applied) = self.narrow(batch, &error).await? {
-                        return Ok(applied);
-                    }
-                    return Err(error.into());
-                }
+                Err(error)
             }
         }
     }
 
-    /// The database refuses something in the batch: first it is asked carefully, then for less and less at a time, and
-    /// the record that is refused even alone is set aside, with the reason, for the operator.
+    /// The database refuses something in the batch, even carefully. It is asked for less and less at a time, and the
+    /// record that is refused even alone is set aside, with the reason, for the operator.
     async fn narrow(
         &mut self,
+        lane: usize,
         batch: &Batch,
-        refused: &StoreError,
-    ) -> Result<Option<Applied>, FlushError> {
+        refused: StoreError,
+        read: usize,
+    ) -> Result<(), FlushError> {
         self.is_narrowing = true;
-        if self.care == Care::Trusting {
-            self.care = Care::Careful;
-            return Ok(None);
-        }
-        if self.records.len() > 1 {
-            self.size = (self.records.len() / 2).max(1);
-            return Ok(None);
+        if read > 1 {
+            self.size = read / 2;
+            return Err(refused.into());
         }
         self.set_aside_in_a_row += 1;
         if self.set_aside_in_a_row > SET_ASIDE_MAX && self.set_aside_in_a_row.is_multiple_of(2) {
             self.is_narrowing = false;
-            return Ok(None);
+            return Err(refused.into());
         }
         let reason = refused.to_string();
         for change in &batch.sessions {
@@ -339,48 +354,50 @@ impl Persister {
                 "an announce was set aside: see the table set_aside"
             );
         }
-        self.place.doubt = Some(batch.mark.to);
+        if let Some(lane) = self.lanes.0.get_mut(lane) {
+            lane.doubt = Some(batch.mark.to);
+        }
         let setting_aside = self.store.set_aside(batch, &reason, UnixTime::now());
         timeout(APPLY_LIMIT, setting_aside)
             .await
             .map_err(|_| FlushError::Silent)??;
-        self.place.doubt = None;
-        Ok(Some(Applied {
+        if let Some(lane) = self.lanes.0.get_mut(lane) {
+            lane.doubt = None;
+        }
+        let set_aside = Applied {
             baselines: vec![None; batch.sessions.len()],
             set_aside: batch.sessions.len() as u64,
             ..Applied::default()
-        }))
-    }
-
-    /// A smaller batch next, and larger ones again as soon as it goes through.
-    fn take_less(&mut self) {
-        self.size = (self.records.len() / 2).max(BATCH_MIN);
+        };
+        self.take_over(lane, batch, &set_aside);
+        Ok(())
     }
 
     /// Asks the database how far it is, and reads on from there. A transaction that was given up may still be at work
     /// over there: its end is waited for, so that no doubt is left.
     async fn find_place(&mut self) -> Result<Reader, FlushError> {
-        let asked = timeout(APPLY_LIMIT, self.store.settled_mark(&self.name)).await;
-        let found = asked.map_err(|_| FlushError::Silent)??;
-        let ours = found == self.place.position || Some(found) == self.place.doubt;
-        if found > self.place.position && !ours {
-            return Err(FlushError::Foreign);
+        for lane in &mut self.lanes.0 {
+            let asked = timeout(APPLY_LIMIT, self.store.settled_mark(&lane.name)).await;
+            let found = asked.map_err(|_| FlushError::Silent)??;
+            let ours = found == lane.position || Some(found) == lane.doubt;
+            if found > lane.position && !ours {
+                return Err(FlushError::Foreign);
+            }
+            if found < lane.position {
+                tracing::error!(
+                    had = lane.position,
+                    has = found,
+                    "the database has forgotten announces: was a backup restored? Replaying what is in the journal"
+                );
+            }
+            (lane.position, lane.doubt) = (found, None);
         }
-        if found < self.place.position {
-            tracing::error!(
-                had = self.place.position,
-                has = found,
-                "the database has forgotten announces: was a backup restored? Replaying what is in the journal"
-            );
-        }
-        self.place.position = found;
-        self.place.doubt = None;
         self.drop_segments();
-        Ok(self.log.reader(Position(found)))
+        Ok(self.log.reader(self.lanes.applied()))
     }
 
     /// What the transaction found out goes back into memory.
-    fn take_over(&mut self, batch: &Batch, applied: &Applied) {
+    fn take_over(&mut self, lane: usize, batch: &Batch, applied: &Applied) {
         for (change, baseline) in batch.sessions.iter().zip(&applied.baselines) {
             match baseline {
                 Some(baseline) => self.baselines.put(change.key, *baseline),
@@ -390,20 +407,18 @@ impl Persister {
         for &(torrent, snatches) in &applied.snatches {
             self.tracker.swarms.add_completed(torrent, snatches);
         }
-        self.place.position = batch.mark.to;
-        self.oldest = None;
-        self.care = Care::Trusting;
-        self.size = (self.size * 2).min(BATCH_MAX);
         let meters = &self.meters;
-        meters.records.increment(self.records.len() as u64);
+        if let Some(lane) = self.lanes.0.get_mut(lane) {
+            lane.position = batch.mark.to;
+            meters.records.increment(lane.records.len() as u64);
+        }
         meters.uploaded.increment(applied.growth.uploaded);
         meters.downloaded.increment(applied.growth.downloaded);
         meters.set_aside.increment(applied.set_aside);
-        self.drop_segments();
     }
 
     fn drop_segments(&self) {
-        if let Err(error) = self.log.drop_through(Position(self.place.position)) {
+        if let Err(error) = self.log.drop_through(self.lanes.applied()) {
             tracing::warn!(%error, "a journal segment that isn't needed any more couldn't be deleted");
         }
     }
@@ -447,8 +462,39 @@ impl Persister {
             }
         }
         Ok(Left {
-            records: self.log.end().0.saturating_sub(self.place.position),
+            records: self.log.end().0.saturating_sub(self.lanes.applied().0),
         })
+    }
+}
+
+/// What came of one batch.
+struct Outcome {
+    applied: Result<Applied, FlushError>,
+    /// A hint was wrong, or a row wasn't there: everything had to be looked up.
+    was_stale: bool,
+    took: Duration,
+}
+
+/// Once trusting the hints; a wrong one is found out, and then once more, carefully. So is what is refused for its
+/// content: a row that is damaged may not have to be read.
+async fn apply(store: &Store, batch: &Batch) -> Outcome {
+    let begun = Instant::now();
+    let mut care = Care::Trusting;
+    let applied = loop {
+        match timeout(APPLY_LIMIT, store.apply(batch, care)).await {
+            Ok(Err(error))
+                if care == Care::Trusting && !error.is_unclear() && !error.is_moved() =>
+            {
+                care = Care::Careful;
+            }
+            Ok(answer) => break answer.map_err(FlushError::from),
+            Err(_) => break Err(FlushError::Silent),
+        }
+    };
+    Outcome {
+        applied,
+        was_stale: care == Care::Careful,
+        took: begun.elapsed(),
     }
 }
 

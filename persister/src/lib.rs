@@ -17,6 +17,7 @@ pub mod baselines;
 pub mod flush;
 pub mod follow;
 pub mod journal;
+pub mod lanes;
 pub mod load;
 pub mod merge;
 pub mod recorder;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use persister::flush::{FlushError, Persister};
 use persister::follow::{FollowError, Follower};
-use persister::journal::{self, JournalId, Options, Position, Writer};
+use persister::journal::{self, JournalId, Options, Writer};
+use persister::lanes::Lanes;
 use persister::load::{Progress, Stage, load, replay};
 use sqlx::{Connection, SqliteConnection};
 use store::{NewToken, NewTorrent, NewUser, Store, UserRole};
@@ -173,7 +174,8 @@ impl Site {
 impl Process {
     async fn start(store: &Store, dir: &Path, now: UnixTime) -> Result<Self, journal::OpenError> {
         let tracker = Arc::new(Tracker::new(token_key(), Settings::default()));
-        let applied = Position(store.settled_mark("test").await.unwrap());
+        let lanes = Lanes::settled(store, "test").await.unwrap();
+        let applied = lanes.applied();
         let options = Options {
             dir: dir.to_owned(),
             id: JournalId([1; 8]),
@@ -189,8 +191,7 @@ impl Process {
                 store.clone(),
                 Arc::clone(&tracker),
                 log,
-                "test".to_owned(),
-                applied,
+                lanes,
                 loaded.baselines,
             ),
             follower: Follower::new(store.clone(), Arc::clone(&tracker), loaded.change),

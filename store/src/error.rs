@@ -107,6 +107,20 @@ impl StoreError {
         }
     }
 
+    /// Whether a transaction that failed so may have been committed all the same: nobody has answered.
+    pub fn is_unclear(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Other(error) => error.as_database_error().is_none(),
+            _ => false,
+        }
+    }
+
+    /// Whether somebody else has moved a mark.
+    pub fn is_moved(&self) -> bool {
+        matches!(self, Self::Moved { .. })
+    }
+
     /// Says which database it is that can't be reached.
     pub(crate) fn at(self, location: &str) -> Self {
         match self {

@@ -161,6 +161,15 @@ impl Store {
         })
     }
 
+    /// How many transactions it can work on at a time, and gain by it: SQLite has one writer; Postgres has more, but each
+    /// takes a core from others.
+    pub fn writers(&self) -> usize {
+        match &self.pools {
+            Pools::Sqlite { .. } => 1,
+            Pools::Postgres(_) => 2,
+        }
+    }
+
     /// Brings the schema up to date. A database from a newer Purser is refused, untouched.
     pub async fn migrate(&self) -> Result<()> {
         match self.check().await {

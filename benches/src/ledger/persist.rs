@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use persister::flush::Persister;
-use persister::journal::{self, Position};
+use persister::journal;
+use persister::lanes::Lanes;
 use persister::load::load;
 use store::Store;
 use tokio::runtime::Builder;
@@ -184,14 +185,9 @@ impl Ledger {
         ));
         let (writer, log) = records::open(dir)?;
         let loaded = load(&store, &tracker, UnixTime::now(), &mut |_| {}).await?;
-        let persister = Persister::new(
-            store.clone(),
-            tracker,
-            log.clone(),
-            NAME.to_owned(),
-            Position(0),
-            loaded.baselines,
-        );
+        let lanes = Lanes::settled(&store, NAME).await?;
+        let persister =
+            Persister::new(store.clone(), tracker, log.clone(), lanes, loaded.baselines);
         Ok(Self {
             persister,
             feeder: Feeder::start(crowd, MIX, writer, log.clone(), plan.backlog)?,
@@ -252,7 +248,7 @@ impl Ledger {
             // The feeder has only just been told.
             tokio::task::yield_now().await;
         }
-        self.position = self.store.mark(NAME).await?.unwrap_or(0);
+        self.position = self.persister.applied().0;
         self.feeder.applied(self.position);
         Ok(())
     }
@@ -279,9 +275,9 @@ impl Ledger {
     async fn finish(mut self) -> Result<u64> {
         let crowd = self.feeder.stop()?;
         self.persister.flush().await?;
-        let mark = self.store.mark(NAME).await?;
+        let applied = self.persister.applied();
         ensure!(
-            mark == Some(self.log.end().0),
+            applied == self.log.end(),
             "the database isn't where the journal ends"
         );
         let credited = self.database.credited().await?;
@@ -291,7 +287,7 @@ impl Ledger {
             crowd.grown
         );
         self.store.close().await;
-        mark.context("no mark")
+        Ok(applied.0)
     }
 }
 

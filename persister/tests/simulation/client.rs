@@ -32,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) port: u16,
     /// An event that hasn't been answered: it is said again until it is.
     pub(crate) unanswered: Option<Event>,
+    /// Which processes have answered it.
+    answers: [bool; 2],
     /// The report before the last one, of which a copy may still be under way.
     pub(crate) stale: Option<Report>,
     last: Option<Report>,
@@ -55,6 +57,7 @@ impl Session {
             // Its low byte is never 0: the journal's bytes are compared to find where a write ended.
             port: 256 * random.random_range(4..250) + random.random_range(1..255),
             unanswered: Some(Event::Started),
+            answers: [false; 2],
             stale: None,
             last: None,
         }
@@ -62,9 +65,23 @@ impl Session {
 
     /// The same client, which lost its counters and not its peer id.
     pub(crate) fn restart(&mut self) -> Counters {
-        self.unanswered = Some(Event::Started);
+        self.wants(Event::Started);
         (self.stale, self.last) = (None, None);
         std::mem::take(&mut self.counters)
+    }
+
+    /// From now on it says this until it is answered.
+    pub(crate) fn wants(&mut self, event: Event) {
+        (self.unanswered, self.answers) = (Some(event), [false; 2]);
+    }
+
+    /// A process has answered. The event that needs no more answers than that.
+    pub(crate) fn is_answered(&mut self, by: usize, is_wanted_of_both: bool) -> Option<Event> {
+        self.answers[by] = true;
+        match is_wanted_of_both && self.answers != [true; 2] {
+            true => None,
+            false => self.unanswered.take(),
+        }
     }
 
     pub(crate) fn moves_bytes(&mut self, random: &mut StdRng) {

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use persister::flush::{FlushError, Persister};
-use persister::journal::{self, JournalId, Options, Position, Writer};
+use persister::journal::{self, JournalId, Options, Writer};
+use persister::lanes::Lanes;
 use persister::load::{load, replay};
 use rand::rngs::{SmallRng, StdRng};
 use rand::{RngExt, SeedableRng};
@@ -49,7 +50,8 @@ impl Node {
             segment_bytes: 16 << 10,
             limit_bytes: 1 << 30,
         };
-        let applied = Position(store.settled_mark(&id.to_string()).await.unwrap());
+        let lanes = Lanes::settled(&store, &id.to_string()).await.unwrap();
+        let applied = lanes.applied();
         let (writer, log, recovery) = journal::open(options, applied).unwrap();
         let findings = recovery.findings.iter();
         let serious: Vec<_> = findings.filter(|finding| finding.is_serious()).collect();
@@ -63,10 +65,10 @@ impl Node {
         let loaded = load(&store, &tracker, now, &mut |_| {}).await.unwrap();
         replay(&log, applied, &tracker, now, &mut |_| {}).unwrap();
         tracker.outbox.attach_journal();
-        let (name, baselines) = (id.to_string(), loaded.baselines);
+        let baselines = loaded.baselines;
         Self {
             dir: dir.to_owned(),
-            persister: Persister::new(store, Arc::clone(&tracker), log, name, applied, baselines),
+            persister: Persister::new(store, Arc::clone(&tracker), log, lanes, baselines),
             tracker,
             writer,
             scratch: Scratch::with_rng(SmallRng::seed_from_u64(now.0.into())),

@@ -128,14 +128,14 @@ impl<'a> World<'a> {
         }
         match chance {
             0..4 => {
-                session.unanswered = Some(Event::Stopped);
+                session.wants(Event::Stopped);
                 session.moves_bytes(&mut self.random);
                 self.say(who, Event::Stopped);
             }
             4..10 if session.left > 0 => {
                 session.moves_bytes(&mut self.random);
                 session.left = 0;
-                session.unanswered = Some(Event::Completed);
+                session.wants(Event::Completed);
                 self.say(who, Event::Completed);
             }
             // One that announces to two trackers, of which one is behind, may lose what came before its crash.
@@ -182,29 +182,30 @@ impl<'a> World<'a> {
             _ => 1,
         };
         for _ in 0..copies {
-            let round = self.say_once(who, &report);
-            if let Some(round) = round {
-                self.waiting.push((self.clients[who].node, round, who));
-            }
+            self.say_once(who, &report);
         }
     }
 
-    fn say_once(&mut self, who: usize, report: &Report) -> Option<Round> {
+    fn say_once(&mut self, who: usize, report: &Report) {
         let client = &self.clients[who];
-        let session = client.session.as_ref()?;
+        let Some(session) = &client.session else {
+            return;
+        };
         let from = match self.random.random_bool(0.2) {
             true => address(&mut self.random),
             false => session.address,
         };
-        let node = self.nodes[client.node].as_mut().unwrap();
-        self.events.note("announces");
-        let whose = (client.user, client.torrent);
-        let promised = node.announce(whose, session, from, report, self.now);
-        if client.announces_to_both {
-            let other = self.nodes[1 - client.node].as_mut().unwrap();
-            other.announce(whose, session, from, report, self.now);
+        let nodes = match client.announces_to_both {
+            true => 0..=1,
+            false => client.node..=client.node,
+        };
+        for at in nodes {
+            self.events.note("announces");
+            let node = self.nodes[at].as_mut().unwrap();
+            let whose = (client.user, client.torrent);
+            let promised = node.announce(whose, session, from, report, self.now);
+            self.waiting.extend(promised.map(|round| (at, round, who)));
         }
-        promised
     }
 
     /// A group commit; then promises are given.
@@ -214,16 +215,16 @@ impl<'a> World<'a> {
         let answered = |(at, round, _): &(usize, Round, usize)| *at == node && *round <= done;
         let promises: Vec<_> = self.waiting.extract_if(.., |w| answered(w)).collect();
         for (_, _, who) in promises {
-            self.answered(who);
+            self.answered(who, node);
         }
     }
 
-    fn answered(&mut self, who: usize) {
+    fn answered(&mut self, who: usize, by: usize) {
         let client = &mut self.clients[who];
         let Some(session) = &mut client.session else {
             return;
         };
-        match session.unanswered.take() {
+        match session.is_answered(by, client.announces_to_both) {
             Some(Event::Stopped) => {
                 client.moved = client.moved.saturating_add(session.counters);
                 client.session = None;

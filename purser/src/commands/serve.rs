@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use persister::flush::{FlushError, Left, Persister};
 use persister::follow::Follower;
 use persister::journal::{self, JournalId, Log, Position, Writer};
+use persister::lanes::Lanes;
 use persister::recorder::Recorder;
 use store::Store;
 use tokio::net::TcpListener;
@@ -292,7 +293,8 @@ impl Tracking {
         let settings = settings::announce_settings(config)?;
         let tracker = Arc::new(Tracker::new(token_key, settings));
         let id = secrets::journal_id(config)?;
-        let applied = Position(store.settled_mark(&id.to_string()).await?);
+        let lanes = Lanes::settled(store, &id.to_string()).await?;
+        let applied = lanes.applied();
         let (writer, log) = open_journal(config, id, applied)?;
         let mut bars = progress::Bars::default();
         let mut show = |progress| bars.show(progress);
@@ -316,8 +318,7 @@ impl Tracking {
             store.clone(),
             Arc::clone(&tracker),
             log,
-            id.to_string(),
-            applied,
+            lanes,
             loaded.baselines,
         );
         let (stop_ledger, ledger_stopped) = watch::channel(false);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use persister::journal::JournalId;
+use persister::lanes::Lanes;
 use store::{Store, StoreError};
 
 use super::Finding;
@@ -43,9 +44,9 @@ pub(super) async fn mark(config: &Config, journal: JournalId) -> Option<u64> {
         return Some(0);
     }
     let store = Store::open(url).await.ok()?;
-    let mark = store.mark(&journal.to_string()).await;
+    let applied = Lanes::glimpse(&store, &journal.to_string()).await;
     store.close().await;
-    Some(mark.ok()?.unwrap_or(0))
+    Some(applied.ok()?.0)
 }
 
 fn is_missing(url: &str) -> bool {
