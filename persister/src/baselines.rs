@@ -7,9 +7,9 @@ use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::record::SessionKey;
 use tracker_core::session::StoredSession;
 
-/// Sessions in a generation; there are two of them. Some 70 bytes each: 140 MB at most, and a site with more active
-/// sessions than two million reads some baselines again.
-const GENERATION_MAX: usize = 1_000_000;
+/// Sessions in a generation. Some 70 bytes each, so 280 MB at most in two of them; a site with more than two million
+/// active sessions reads some baselines again.
+const GENERATION_MAX: usize = 2_000_000;
 
 /// Two generations: when the young one is full it becomes the old one, and the old one, of which nobody has been heard
 /// since, is forgotten.
