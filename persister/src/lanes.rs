@@ -4,7 +4,7 @@
 //! of its own, so that the database's cores share the work: sessions, snatches and members of two lanes are never the
 //! same rows, and the torrents that they share are locked last and shortly.
 
-use store::{Result, Store};
+use store::{Mark, Result, Store};
 use tracker_core::ids::UserId;
 use tracker_core::record::Record;
 
@@ -54,6 +54,19 @@ impl Lanes {
     /// The database has everything up to here, in every lane.
     pub fn applied(&self) -> Position {
         Position(self.0.iter().map(|lane| lane.position).min().unwrap_or(0))
+    }
+
+    /// What stands in `sessions.written_by` of each lane's members; a member's lane is their number modulo these.
+    pub fn writers(&self) -> Vec<i64> {
+        let writer = |lane: &Lane| {
+            let mark = Mark {
+                journal: lane.name.clone(),
+                from: lane.position,
+                to: lane.position,
+            };
+            mark.writer()
+        };
+        self.0.iter().map(writer).collect()
     }
 
     /// A member's.

@@ -44,8 +44,8 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// The journal's name, short enough to stand in every session.
-    fn writer(&self) -> i64 {
+    /// The journal's name, short enough to stand in every session: `sessions.written_by`.
+    pub fn writer(&self) -> i64 {
         // FNV-1a: the same in every build.
         let hash = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         let hash = self.journal.bytes().fold(0xcbf2_9ce4_8422_2325, hash);

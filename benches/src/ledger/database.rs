@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use anyhow::{Result, ensure};
 use indicatif::ProgressIterator;
+use persister::lanes::Lanes;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use store::Store;
@@ -68,7 +69,7 @@ impl Database {
     }
 
     /// Makes the schema, and puts the crowd's site in.
-    pub async fn fill(&mut self, store: &Store, crowd: &Crowd) -> Result<()> {
+    pub async fn fill(&mut self, store: &Store, journal: &str, crowd: &Crowd) -> Result<()> {
         store.migrate().await?;
         ensure!(
             store.count_members().await? == 0,
@@ -138,8 +139,13 @@ impl Database {
             "active",
             "role",
             "endpoint4",
+            "written_by",
         ];
-        let sessions = crowd.sessions().map(session_row);
+        let writers = writers(store, journal).await?;
+        let sessions = crowd.sessions().map(|session| {
+            let writer = writers[session.key.user.0 as usize % writers.len()];
+            session_row(session, writer)
+        });
         let sessions = sessions.progress_with(bar("sessions", crowd.extent.sessions.into()));
         self.put("sessions", columns, sessions).await?;
         // As on a site that has run for a while.
@@ -207,7 +213,13 @@ const NEXT_IDS: &str = "
         setval(pg_get_serial_sequence('users', 'id'), (select max(id) from users)),
         setval(pg_get_serial_sequence('torrents', 'id'), (select max(id) from torrents))";
 
-fn session_row(session: StoredSession) -> [Value; 13] {
+/// Whose hand is in `sessions.written_by`, lane by lane.
+async fn writers(store: &Store, journal: &str) -> Result<Vec<i64>> {
+    let lanes = Lanes::settled(store, journal).await?;
+    Ok(lanes.writers())
+}
+
+fn session_row(session: StoredSession, writer: i64) -> [Value; 14] {
     let counters = session.baseline.counters;
     let at = Value::Int(session.announced_at.0.into());
     let (left, role) = match session.role {
@@ -230,6 +242,7 @@ fn session_row(session: StoredSession) -> [Value; 13] {
         session
             .endpoint4
             .map_or(Value::Null, |compact| Value::Bytes(compact.to_vec())),
+        Value::Int(writer),
     ]
 }
 

@@ -88,7 +88,7 @@ async fn persist(plan: &Plan, system: &str, url: &str, dir: &Path) -> Result<Rep
     };
     let store = Store::open(url).await?;
     let crowd = Crowd::new(plan.extent, now);
-    database.fill(&store, &crowd).await?;
+    database.fill(&store, NAME, &crowd).await?;
     let mut ledger = Ledger::start(plan, store, database, crowd, dir).await?;
     let mut rows = Crowd::new(plan.extent, now);
 

@@ -38,7 +38,7 @@ async fn start(extent: Extent, url: &str) -> Result<Report> {
     {
         let crowd = Crowd::new(extent, now);
         let mut database = Database::connect(url).await?;
-        database.fill(&store, &crowd).await?;
+        database.fill(&store, "bench", &crowd).await?;
     }
     let mut rounds = [vec![], vec![], vec![], vec![], vec![]];
     for round in 0..ROUNDS {
