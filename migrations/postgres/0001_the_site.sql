@@ -96,7 +96,8 @@ create table sessions (
     bytes_left bigint not null,
     started_at bigint not null,
     announced_at bigint not null,
-    -- Counters that fell without a word: 0 none, 1 once, 2 and came again unchanged.
+    -- Counters beside the baseline: 0 none; they fell without a word, 1 once, 2 and came again unchanged; 3 the last ones
+    -- before `started` began it anew.
     suspect bigint not null default 0,
     suspect_uploaded bigint not null default 0,
     suspect_downloaded bigint not null default 0,

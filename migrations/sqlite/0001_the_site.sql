@@ -91,7 +91,8 @@ create table sessions (
     -- The baseline: where counted growth ends.
     uploaded integer not null,
     downloaded integer not null,
-    -- Counters that fell without a word: 0 none, 1 once, 2 and came again unchanged.
+    -- Counters beside the baseline: 0 none; they fell without a word, 1 once, 2 and came again unchanged; 3 the last ones
+    -- before `started` began it anew.
     suspect integer not null default 0,
     suspect_uploaded integer not null default 0,
     suspect_downloaded integer not null default 0,

@@ -7,9 +7,9 @@ use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::record::SessionKey;
 use tracker_core::session::StoredSession;
 
-/// Sessions in a generation. Some 70 bytes each, so 280 MB at most in two of them; a site with more than two million
-/// active sessions reads some baselines again.
-const GENERATION_MAX: usize = 2_000_000;
+/// Sessions in a generation: what a table of 2^21 places holds. Some 56 bytes each, so 206 MB at most in two of them; a
+/// site with more than 1.8 million active sessions reads some baselines again.
+const GENERATION_MAX: usize = 1_835_008;
 
 /// Two generations: when the young one is full it becomes the old one, and the old one, of which nobody has been heard
 /// since, is forgotten.

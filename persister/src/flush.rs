@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use metrics::{Counter, Gauge, Histogram};
-use store::{Applied, Batch, Care, Mark, Store, StoreError};
+use store::{Applied, Batch, Mark, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracker_core::ids::UnixTime;
@@ -20,28 +19,30 @@ use crate::journal::{Log, Position, ReadError, Reader};
 use crate::lanes::{Lane, Lanes};
 use crate::merge::merge;
 
-/// Pauses after failures double from a flush interval up to this.
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
+mod attempt;
+mod meters;
+mod trouble;
 
-/// A transaction that takes longer is given up, and half of it is tried: the mark tells if it had gone through.
-const APPLY_LIMIT: Duration = Duration::from_secs(30);
+use attempt::{APPLY_LIMIT, Outcome, apply};
+use meters::Meters;
+use trouble::{Trouble, backoff};
 
 /// So long a heartbeat may go on catching up before others have their turn: the sweep, the lag, a wish to stop.
 const BEAT_MAX: Duration = Duration::from_secs(5);
 
-/// How often a trouble that lasts is told again.
-const REMINDER_PERIOD: Duration = Duration::from_secs(300);
-
 /// How long the rest may take at the end. What is left then is in the journal.
 const FINISH_LIMIT: Duration = Duration::from_secs(10);
 
-/// Records in one lane's transaction: about a second's work for either database, so that after a long absence nobody else is
-/// kept waiting for longer; and some 30 MB of memory.
+/// Records a lane and transaction, on average, and twice as many at most: about a second's work for either database, so
+/// that after a long absence nobody else is kept waiting for longer; and some 30 MB of memory.
 const BATCH_MAX: usize = 40_000;
 
 /// A database that refuses so many records one after the other has another trouble than they: from then on they are set
 /// aside at the pace of its failures.
 const SET_ASIDE_MAX: u32 = 100;
+
+/// More often the last batch isn't tried.
+const FINISH_TRIES: u32 = 20;
 
 /// Fewer aren't tried for want of time or memory: a database that can't do them can't do anything.
 const BATCH_MIN: usize = 500;
@@ -64,6 +65,10 @@ pub struct Persister {
     set_aside_in_a_row: u32,
     /// The last batch was refused for its content, and the next will be another.
     is_narrowing: bool,
+    /// Before the next record is set aside, as there have been so many.
+    has_waited: bool,
+    /// How far the journal was when this process began, until the database has all of that.
+    inherited: Option<Position>,
     /// When the oldest record that isn't in the database was announced.
     oldest: Option<UnixTime>,
     meters: Meters,
@@ -85,7 +90,7 @@ pub enum FlushError {
     /// Somebody else moves our mark: to go on would lose what is in our journal.
     #[error(
         "another process brings a journal of the same name into the database: is data_dir a copy of another tracker's? \
-         Stop one of them, and start it with a data_dir of its own; its journal stays where it is"
+         Give each a data_dir of its own; the journal here stays where it is"
     )]
     Foreign,
 }
@@ -120,12 +125,14 @@ impl Persister {
             store,
             tracker,
             reader: Some(log.reader(lanes.applied())),
+            inherited: Some(log.end()).filter(|&end| lanes.applied() < end),
             log,
             size: BATCH_MAX * lanes.0.len(),
             lanes,
             baselines,
             set_aside_in_a_row: 0,
             is_narrowing: false,
+            has_waited: false,
             oldest: None,
             meters: Meters::new(),
             retire_at: Instant::now(),
@@ -171,6 +178,10 @@ impl Persister {
                 }
             };
             self.note_lag();
+            if self.inherited.is_some_and(|end| end <= self.applied()) {
+                self.inherited = None;
+                tracing::info!("what the journal had of an earlier process is in the database now");
+            }
             if Instant::now() >= next_sweep {
                 self.sweep(UnixTime::now()).await;
                 next_sweep = Instant::now() + SWEEP_PERIOD;
@@ -211,11 +222,11 @@ impl Persister {
     /// One batch a lane, at most. False when there was nothing to do; after an error, the next step starts from the
     /// marks.
     pub async fn step(&mut self) -> Result<bool, FlushError> {
+        self.is_narrowing = false;
         let mut reader = match self.reader.take() {
             Some(reader) => reader,
             None => self.find_place().await?,
         };
-        self.is_narrowing = false;
         let (to, read) = self.read(&mut reader)?;
         if read == 0 {
             self.reader = Some(reader);
@@ -223,7 +234,7 @@ impl Persister {
         }
         let batches = self.batches(to);
         for (lane, batch) in self.lanes.0.iter_mut().zip(&batches) {
-            lane.doubt = batch.as_ref().map(|batch| batch.mark.to).or(lane.doubt);
+            lane.doubt = batch.as_ref().map(|batch| batch.mark.to);
         }
         let store = &self.store;
         let applying = batches.iter().map(async |batch| match batch {
@@ -242,7 +253,8 @@ impl Persister {
         self.drop_segments();
         if trouble.is_ok() {
             self.reader = Some(reader);
-            self.oldest = None;
+            // With more to come, the age of what has just been brought in is near enough.
+            self.oldest = self.oldest.filter(|_| self.applied() < self.log.end());
             self.size = (self.size * 2).min(BATCH_MAX * self.lanes.0.len());
         }
         trouble
@@ -300,8 +312,8 @@ impl Persister {
             Err(FlushError::Store(error)) => !error.is_unclear(),
             Err(_) => false,
         };
-        if is_clear && let Some(lane) = self.lanes.0.get_mut(lane) {
-            lane.doubt = None;
+        if is_clear {
+            self.lane(lane).doubt = None;
         }
         match outcome.applied {
             Ok(applied) => {
@@ -334,17 +346,24 @@ impl Persister {
         refused: StoreError,
         read: usize,
     ) -> Result<(), FlushError> {
-        self.is_narrowing = true;
         if read > 1 {
             self.size = read / 2;
+            self.is_narrowing = true;
             return Err(refused.into());
         }
-        self.set_aside_in_a_row += 1;
-        if self.set_aside_in_a_row > SET_ASIDE_MAX && self.set_aside_in_a_row.is_multiple_of(2) {
-            self.is_narrowing = false;
+        if self.set_aside_in_a_row >= SET_ASIDE_MAX && !self.has_waited {
+            self.has_waited = true;
             return Err(refused.into());
         }
+        self.has_waited = false;
         let reason = refused.to_string();
+        self.lane(lane).doubt = Some(batch.mark.to);
+        let setting_aside = self.store.set_aside(batch, &reason, UnixTime::now());
+        timeout(APPLY_LIMIT, setting_aside)
+            .await
+            .map_err(|_| FlushError::Silent)??;
+        self.lane(lane).doubt = None;
+        self.set_aside_in_a_row += 1;
         for change in &batch.sessions {
             tracing::error!(
                 user = change.key.user.0,
@@ -353,16 +372,6 @@ impl Persister {
                 reason,
                 "an announce was set aside: see the table set_aside"
             );
-        }
-        if let Some(lane) = self.lanes.0.get_mut(lane) {
-            lane.doubt = Some(batch.mark.to);
-        }
-        let setting_aside = self.store.set_aside(batch, &reason, UnixTime::now());
-        timeout(APPLY_LIMIT, setting_aside)
-            .await
-            .map_err(|_| FlushError::Silent)??;
-        if let Some(lane) = self.lanes.0.get_mut(lane) {
-            lane.doubt = None;
         }
         let set_aside = Applied {
             baselines: vec![None; batch.sessions.len()],
@@ -379,8 +388,7 @@ impl Persister {
         for lane in &mut self.lanes.0 {
             let asked = timeout(APPLY_LIMIT, self.store.settled_mark(&lane.name)).await;
             let found = asked.map_err(|_| FlushError::Silent)??;
-            let ours = found == lane.position || Some(found) == lane.doubt;
-            if found > lane.position && !ours {
+            if found > lane.position && Some(found) != lane.doubt {
                 return Err(FlushError::Foreign);
             }
             if found < lane.position {
@@ -407,14 +415,19 @@ impl Persister {
         for &(torrent, snatches) in &applied.snatches {
             self.tracker.swarms.add_completed(torrent, snatches);
         }
+        let lane = self.lane(lane);
+        lane.position = batch.mark.to;
+        let records = lane.records.len() as u64;
         let meters = &self.meters;
-        if let Some(lane) = self.lanes.0.get_mut(lane) {
-            lane.position = batch.mark.to;
-            meters.records.increment(lane.records.len() as u64);
-        }
+        meters.records.increment(records);
         meters.uploaded.increment(applied.growth.uploaded);
         meters.downloaded.increment(applied.growth.downloaded);
         meters.set_aside.increment(applied.set_aside);
+    }
+
+    /// By its number: there is one for each outcome.
+    fn lane(&mut self, number: usize) -> &mut Lane {
+        &mut self.lanes.0[number]
     }
 
     fn drop_segments(&self) {
@@ -464,105 +477,5 @@ impl Persister {
         Ok(Left {
             records: self.log.end().0.saturating_sub(self.lanes.applied().0),
         })
-    }
-}
-
-/// What came of one batch.
-struct Outcome {
-    applied: Result<Applied, FlushError>,
-    /// A hint was wrong, or a row wasn't there: everything had to be looked up.
-    was_stale: bool,
-    took: Duration,
-}
-
-/// Once trusting the hints; a wrong one is found out, and then once more, carefully. So is what is refused for its
-/// content: a row that is damaged may not have to be read.
-async fn apply(store: &Store, batch: &Batch) -> Outcome {
-    let begun = Instant::now();
-    let mut care = Care::Trusting;
-    let applied = loop {
-        match timeout(APPLY_LIMIT, store.apply(batch, care)).await {
-            Ok(Err(error))
-                if care == Care::Trusting && !error.is_unclear() && !error.is_moved() =>
-            {
-                care = Care::Careful;
-            }
-            Ok(answer) => break answer.map_err(FlushError::from),
-            Err(_) => break Err(FlushError::Silent),
-        }
-    };
-    Outcome {
-        applied,
-        was_stale: care == Care::Careful,
-        took: begun.elapsed(),
-    }
-}
-
-/// More often the last batch isn't tried.
-const FINISH_TRIES: u32 = 20;
-
-/// A database in trouble is told of when it begins, when its words change, and now and then.
-#[derive(Default)]
-struct Trouble {
-    failures: u32,
-    words: String,
-    told_at: Option<Instant>,
-}
-
-impl Trouble {
-    fn tell(&mut self, error: &FlushError) {
-        self.failures += 1;
-        let words = error.to_string();
-        let is_old = self
-            .told_at
-            .is_some_and(|at| at.elapsed() < REMINDER_PERIOD);
-        if is_old && words == self.words {
-            return;
-        }
-        tracing::warn!(
-            failures = self.failures,
-            error = words,
-            "a batch couldn't be applied, trying on"
-        );
-        (self.words, self.told_at) = (words, Some(Instant::now()));
-    }
-
-    fn is_over(&mut self) {
-        if self.failures > 0 {
-            tracing::info!(failures = self.failures, "the database takes batches again");
-            *self = Self::default();
-        }
-    }
-}
-
-fn backoff(interval: Duration, failures: u32) -> Duration {
-    let doubled = interval.saturating_mul(1 << failures.min(16));
-    doubled.min(BACKOFF_MAX.max(interval))
-}
-
-#[derive(Debug)]
-struct Meters {
-    records: Counter,
-    flush_seconds: Histogram,
-    lag_seconds: Gauge,
-    uploaded: Counter,
-    downloaded: Counter,
-    set_aside: Counter,
-    stale: Counter,
-    failures: Counter,
-}
-
-impl Meters {
-    fn new() -> Self {
-        Self {
-            records: metrics::counter!("purser_persisted_records_total"),
-            flush_seconds: metrics::histogram!("purser_flush_seconds"),
-            lag_seconds: metrics::gauge!("purser_persist_lag_seconds"),
-            uploaded: metrics::counter!("purser_credit_bytes_total", "direction" => "uploaded"),
-            downloaded: metrics::counter!("purser_credit_bytes_total", "direction" => "downloaded"),
-            set_aside: metrics::counter!("purser_set_aside_sessions_total"),
-            stale: metrics::counter!("purser_stale_hints_total"),
-            failures: metrics::counter!("purser_flush_failures_total"),
-        }
     }
 }

@@ -42,7 +42,8 @@ pub enum FollowError {
 
     /// Nothing but loading the site again would help.
     #[error(
-        "away from the database for too long, the changes after {} are deleted: start again to load the site anew",
+        "the changes after {} aren't there any more: away from the database for too long, or it was restored from a backup. \
+         Start again to load the site anew",
         .0.0
     )]
     Missed(ChangeId),
@@ -120,6 +121,10 @@ impl Follower {
                 self.mark = change.id;
             }
             applied += changes.len();
+            if changes.is_empty() && self.store.latest_change().await? < self.mark {
+                // A backup was restored: its next changes have numbers that we have passed.
+                return Err(FollowError::Missed(self.mark));
+            }
             if changes.len() < PAGE as usize {
                 return Ok(applied);
             }

@@ -285,15 +285,21 @@ impl Thread {
 }
 
 fn sync_now_and_then(syncer: &Syncer, interval: Duration, stopped: &Receiver<()>) {
+    let failures = metrics::counter!("purser_journal_failures_total");
     let mut failing = false;
     while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
         match syncer.sync() {
-            Ok(_) => failing = false,
+            Ok(_) if failing => {
+                failing = false;
+                tracing::info!("the journal is synced again");
+            }
+            Ok(_) => {}
             Err(error) if !failing => {
                 failing = true;
+                failures.increment(1);
                 tracing::error!(%error, "the journal can't be synced: a power cut may cost what was acknowledged");
             }
-            Err(_) => {}
+            Err(_) => failures.increment(1),
         }
     }
 }

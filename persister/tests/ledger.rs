@@ -672,7 +672,7 @@ async fn polled_at_most<T>(mut polls: u64, future: impl Future<Output = T>) -> O
 async fn long_absence_of_the_database_is_caught_up_with() {
     let mut site = Site::new().await;
     site.announce(1, NOW, Event::Started, (0, 0), 0);
-    let turns = 25_000;
+    let turns = 90_000;
     for turn in 1..=turns {
         site.announce(1, later(turn), Event::None, (10 * u64::from(turn), 0), 0);
         if turn % 1000 == 0 {
@@ -680,7 +680,7 @@ async fn long_absence_of_the_database_is_caught_up_with() {
         }
     }
     site.flush().await;
-    assert_eq!(site.totals(1).await, (250_000, 0));
+    assert_eq!(site.totals(1).await, (900_000, 0));
 }
 
 #[tokio::test]

@@ -105,7 +105,8 @@ pub(crate) enum TorrentPolicy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Persister {
-    /// Milliseconds between two transactions. Longer: fewer, larger ones, and accounts that lag behind by as much.
+    /// Milliseconds between two looks at what is new in the journal. Longer: fewer, larger transactions, and accounts that
+    /// lag behind by as much.
     pub(crate) flush_interval_ms: u32,
     /// Milliseconds between two fsyncs of the journal: what a power cut may cost. A crash of the process alone costs
     /// nothing that was acknowledged. 0: fsync before every acknowledged event.

@@ -35,7 +35,7 @@ pub struct Batch {
 /// A stretch of a journal: positions after `from`, up to and with `to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// Whose: each tracker process that shares the database has a journal of its own.
+    /// Whose: a journal's name, or one lane's of it. Each tracker process that shares the database has a journal of its own.
     pub journal: String,
     /// How far it must have been applied before; 0 for not at all.
     pub from: u64,
@@ -99,8 +99,9 @@ pub enum Care {
     /// Hints are right, and members and torrents are where they were. Where that isn't so, nothing is applied and the
     /// answer is [`StoreError::Stale`].
     Trusting,
-    /// Everything is looked up, and kept from other writers. Sessions of members and torrents that don't exist are set
-    /// aside. Still `Stale` when another tracker adds one of the sessions meanwhile: then once more.
+    /// Everything is looked up, and the sessions are kept from other writers. Those of members and torrents that don't
+    /// exist are set aside. Still `Stale` when another tracker adds one of the sessions, or somebody deletes a member or a
+    /// torrent, meanwhile: then once more.
     Careful,
 }
 

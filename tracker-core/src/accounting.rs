@@ -38,7 +38,7 @@ impl Counters {
 /// Where a session's counted growth ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Baseline {
-    /// The highest counters already counted.
+    /// The counters up to which growth is counted.
     pub counters: Counters,
     /// Counters that the next announce is compared with too.
     pub suspect: Option<Suspect>,

@@ -19,7 +19,7 @@ use crate::record::{Event, Record};
 /// Enough that two cores seldom want the same one; a power of two.
 const LANES: usize = 16;
 
-/// All lanes together: 1,048,576 records, some 100 MB. A journal that is further behind than that isn't coming back
+/// All lanes together: 1,048,576 records, some 100 MB, and as many again for last words. A journal that is further behind than that isn't coming back
 /// soon; then announces are refused for a few minutes, which loses nothing, as the next one carries the same counters.
 pub(crate) const LANE_LIMIT: usize = 65_536;
 

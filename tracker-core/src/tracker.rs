@@ -27,7 +27,7 @@ pub struct Tracker {
     pub roster: Roster,
     /// Who is downloading and seeding what.
     pub swarms: Swarms,
-    /// What the ledger doesn't know yet.
+    /// What the journal doesn't have yet.
     pub outbox: Outbox,
     /// What the operator chose.
     pub settings: ArcSwap<Settings>,

@@ -64,7 +64,7 @@ impl Database {
         sum.try_into().unwrap()
     }
 
-    /// Breaks every connection to the database, wherever it is in its transaction.
+    /// Breaks every connection to the database, wherever it is in its transaction. SQLite has none to break.
     pub(crate) async fn cut_connections(&self) {
         if let Some((server, name)) = &self.postgres {
             let cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname = ";

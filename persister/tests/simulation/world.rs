@@ -247,10 +247,12 @@ impl<'a> World<'a> {
 
     /// Killed at some await of a flush: in a read, a write, or the commit, done or not.
     async fn flush_cut_off(&mut self, node: usize) {
-        self.events.note("killed flushes");
-        let polls = self.random.random_range(0..40);
+        self.record(node);
+        let polls = self.random.random_range(0..25);
         let flushing = self.nodes[node].as_mut().unwrap();
-        let _ = flushing.flush_for(polls).await;
+        if flushing.flush_for(polls).await.is_none() {
+            self.events.note("killed flushes");
+        }
         self.die(node, Death::Quiet).await;
     }
 
@@ -392,11 +394,16 @@ impl<'a> World<'a> {
                 "{column}"
             );
         }
-        assert_eq!(
-            self.database.sum("set_aside.uploaded").await,
-            0,
-            "nothing was set aside"
-        );
+        let set_aside = self.database.sum("set_aside.position_to").await;
+        assert_eq!(set_aside, 0, "nothing was set aside");
+        for what in [
+            "killed flushes",
+            "deaths",
+            "stale copies",
+            "restarted clients",
+        ] {
+            assert!(self.events.0.contains_key(what), "no {what}");
+        }
     }
 }
 

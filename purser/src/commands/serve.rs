@@ -1,5 +1,6 @@
 //! `purser serve`, `tracker` and `api`: the parts, started in order and stopped in the opposite one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -279,6 +280,8 @@ struct Tracking {
     recorder: Recorder,
     ledger: JoinHandle<Result<Left, FlushError>>,
     stop_ledger: watch::Sender<bool>,
+    /// Made when the journal's name turns out to be another process's too: a restart would take its mark for ours.
+    foreign: PathBuf,
 }
 
 impl Tracking {
@@ -293,6 +296,14 @@ impl Tracking {
         let settings = settings::announce_settings(config)?;
         let tracker = Arc::new(Tracker::new(token_key, settings));
         let id = secrets::journal_id(config)?;
+        let foreign = config.data_dir.join("journal.foreign");
+        if foreign.exists() {
+            bail!(
+                "{}: another process uses this data_dir's journal.id, and what is in the journal here isn't in the database. \
+                 Give each a data_dir of its own, and then delete this file",
+                foreign.display()
+            );
+        }
         let lanes = Lanes::settled(store, &id.to_string()).await?;
         let applied = lanes.applied();
         let (writer, log) = open_journal(config, id, applied)?;
@@ -331,6 +342,7 @@ impl Tracking {
             recorder,
             ledger,
             stop_ledger,
+            foreign,
         })
     }
 
@@ -347,10 +359,17 @@ impl Tracking {
         })
         .await
         .context("an announce worker panicked")?;
+        if let Err(error) = &written {
+            tracing::error!("{error}");
+        }
         self.stop_ledger.send_replace(true);
-        let left = self.ledger.await.context("the persister panicked")??;
+        let left = self.ledger.await.context("the persister panicked")?;
+        if let Err(FlushError::Foreign) = &left {
+            let made = std::fs::write(&self.foreign, "see the tracker's log\n");
+            made.with_context(|| format!("can't write {}", self.foreign.display()))?;
+        }
         written?;
-        Ok(left)
+        Ok(left?)
     }
 }
 

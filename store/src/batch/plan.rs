@@ -41,7 +41,7 @@ pub(super) struct SessionRow<'a> {
 /// What a session's growth is reckoned from.
 #[derive(Clone, Copy)]
 pub(super) enum Known {
-    /// What this tracker remembers of what it wrote; the write finds out if anybody else has written since.
+    /// What memory holds of it, taken for this tracker's own; the write finds out if it isn't.
     Hint(Baseline),
     /// What was read.
     Stored(Stored),

@@ -108,7 +108,7 @@ fn describe() {
     describe_counter!("purser_refusals_total", "Refusals and warnings, by reason");
     describe_histogram!(
         "purser_announce_seconds",
-        "From a request read to its reply written, without the kernel's part"
+        "From a request read to its reply reckoned, without the kernel's part and the wait for the journal"
     );
     describe_gauge!("purser_peers", "Peers in all swarms, by role");
     describe_gauge!("purser_torrents", "Registered torrents");
@@ -127,7 +127,7 @@ fn describe() {
     );
     describe_counter!(
         "purser_persisted_records_total",
-        "Announces whose records are in the database"
+        "Announces brought into the database since this process began, an earlier one's too"
     );
     describe_histogram!("purser_flush_seconds", "Time to apply a batch");
     describe_counter!(
@@ -148,7 +148,7 @@ fn describe() {
     );
     describe_counter!(
         "purser_stale_hints_total",
-        "Batches that were applied carefully, as the database wasn't what memory believed"
+        "Batches for which everything had to be looked up: the database wasn't what memory believed, or refused something"
     );
     describe_gauge!(
         "purser_journal_bytes",
@@ -160,10 +160,10 @@ fn describe() {
     );
     describe_counter!(
         "purser_journal_records_total",
-        "Announces written to the journal"
+        "Announces written to the journal since this process began"
     );
     describe_counter!(
         "purser_journal_failures_total",
-        "Writes to the journal that the disk refused"
+        "Writes and syncs of the journal that the disk refused"
     );
 }
