@@ -1,6 +1,9 @@
 //! The door to the database: opening it, bringing its schema up to date, asking whether it is there.
 
 use std::fmt;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,6 +120,7 @@ impl Store {
             .busy_timeout(PATIENCE)
             .disable_statement_logging();
         let location: Arc<str> = format!("sqlite:{}", options.get_filename().display()).into();
+        make_private(options.get_filename());
         // The writer first: it creates the file, and sets the journal mode that readers need.
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
@@ -266,6 +270,16 @@ const POSTGRES_HAS_MIGRATIONS: &str = "
 const SCHEMA_VERSION: &str = "
     select max(version)
     from _sqlx_migrations";
+
+/// There are passkeys and addresses in it: made by SQLite, it would be anybody's to read. What can't be made here, SQLite
+/// will say.
+fn make_private(file: &Path) {
+    let _ = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file);
+}
 
 /// The parser's words, which name the part that is wrong, never its content.
 fn bad_url(error: sqlx::Error) -> StoreError {

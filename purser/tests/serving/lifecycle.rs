@@ -1,5 +1,7 @@
 //! Starting, stopping, starting again: what members moved stays on their accounts, who was in a swarm still is.
 
+use std::os::unix::fs::PermissionsExt;
+
 use rustix::process::Signal;
 
 use crate::site::{Database, Site, until};
@@ -85,6 +87,8 @@ on_both_databases!(
 fn first_start_makes_an_administrator_whose_announce_url_works() {
     let site = Site::new(Database::Sqlite);
     let server = site.start("serve");
+    let database = std::fs::metadata(site.path().join("data/purser.db")).unwrap();
+    assert_eq!(database.permissions().mode() & 0o777, 0o600);
     let admin = server.banner["first_start"].clone();
     assert_eq!(admin["username"], "admin");
     assert_eq!(admin["password"].as_str().unwrap().len(), 20);
