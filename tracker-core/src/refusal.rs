@@ -113,7 +113,7 @@ impl From<BadKey> for Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
     /// Earlier than `min interval` after the last one.
-    #[error("announced too soon: please keep to the min interval")]
+    #[error("announced too soon: your bytes are counted, and peers come after the min interval")]
     TooSoon,
     /// `max_peers_per_torrent_per_user` clients of this member are in this swarm already.
     #[error("too many of your clients are on this torrent: stop one of them")]
