@@ -222,7 +222,8 @@ fn early_announce_gets_a_warning_and_an_empty_list() {
     let site = Site::new(Settings::default());
     site.announce(1, &seeder(V1, 1));
     site.announce(2, &query(V1, 2));
-    let words = string("announced too soon: your bytes are counted, and peers come after the min interval");
+    let words =
+        string("announced too soon: your bytes are counted, and peers come after the min interval");
     let warning = format!("5:peers0:15:warning message{words}");
     assert_eq!(site.announce(2, &query(V1, 2)), answer(1, 1, &warning));
     assert_eq!(site.records().len(), 3, "its counters are taken");
