@@ -13,6 +13,7 @@ pub mod query;
 pub mod site;
 pub mod traffic;
 
+pub mod instructions;
 pub mod ledger;
 
 use std::fmt;

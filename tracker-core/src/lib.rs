@@ -23,6 +23,7 @@ pub mod ids;
 pub mod registry;
 pub mod session;
 pub mod settings;
+pub mod timings;
 
 pub mod bencode;
 pub mod metainfo;

@@ -68,20 +68,6 @@ pub enum BadQuery {
     UnknownEvent,
 }
 
-/// Parameters that may occur once; the bit that remembers having seen one.
-const ONCE: [&str; 10] = [
-    "info_hash",
-    "peer_id",
-    "port",
-    "uploaded",
-    "downloaded",
-    "left",
-    "event",
-    "numwant",
-    "compact",
-    "ip",
-];
-
 impl<'a> Announce<'a> {
     /// Reads what stands behind the `?`. Parameters that we don't know are passed over.
     pub fn parse(query: &'a [u8]) -> Result<Self, BadQuery> {
@@ -99,40 +85,30 @@ impl<'a> Announce<'a> {
         let mut key = None;
         let mut ip = None;
 
-        for (name, value) in Pairs(query) {
-            let mut once = |bit: usize| {
-                let repeated = seen & (1 << bit) != 0;
-                seen |= 1 << bit;
-                if repeated {
-                    Err(BadQuery::Repeated(ONCE[bit]))
-                } else {
-                    Ok(ONCE[bit])
+        let mut query = Cursor(query);
+        while let Some(name) = query.name() {
+            if name.is_once() {
+                let bit = 1 << name as u16;
+                if seen & bit != 0 {
+                    return Err(BadQuery::Repeated(name.text()));
                 }
-            };
+                seen |= bit;
+            }
             match name {
-                b"info_hash" => info_hash = Some(InfoHash(decode_20(value, once(0)?)?)),
-                b"peer_id" => peer_id = Some(PeerId(decode_20(value, once(1)?)?)),
-                b"port" => port = Some(parse_port(value, once(2)?)?),
-                b"uploaded" => uploaded = Some(parse_counter(value, once(3)?)?),
-                b"downloaded" => downloaded = Some(parse_counter(value, once(4)?)?),
-                b"left" => left = Some(parse_counter(value, once(5)?)?),
-                b"event" => {
-                    once(6)?;
-                    event = parse_event(value)?;
-                }
-                b"numwant" => numwant = parse_numwant(value, once(7)?)?,
-                b"compact" => {
-                    once(8)?;
-                    compact = value != b"0";
-                }
-                b"ip" => {
-                    once(9)?;
-                    ip = Some(value);
-                }
-                b"no_peer_id" => no_peer_id = value == b"1",
+                Name::InfoHash => info_hash = Some(InfoHash(query.take_20(name.text())?)),
+                Name::PeerId => peer_id = Some(PeerId(query.take_20(name.text())?)),
+                Name::Port => port = Some(query.take_port()?),
+                Name::Uploaded => uploaded = Some(query.take_counter(name.text())?),
+                Name::Downloaded => downloaded = Some(query.take_counter(name.text())?),
+                Name::Left => left = Some(query.take_counter(name.text())?),
+                Name::Event => event = parse_event(query.take())?,
+                Name::Numwant => numwant = query.take_numwant()?,
+                Name::Compact => compact = query.take() != b"0",
+                Name::Ip => ip = Some(query.take()),
+                Name::NoPeerId => no_peer_id = query.take() == b"1",
                 // Clients append their own `key=` to an announce URL that has one already: the first is ours.
-                b"key" => key = key.or(Some(value)),
-                _ => {}
+                Name::Key => key = key.or(Some(query.take())),
+                Name::Other => drop(query.take()),
             }
         }
 
@@ -157,88 +133,263 @@ impl<'a> Announce<'a> {
 
 /// The info hashes of a scrape (BEP 48), in the order asked for.
 pub fn scrape_hashes(query: &[u8]) -> impl Iterator<Item = Result<InfoHash, BadQuery>> {
-    Pairs(query)
-        .filter(|(name, _)| *name == b"info_hash")
-        .map(|(_, value)| decode_20(value, "info_hash").map(InfoHash))
+    let mut query = Cursor(query);
+    std::iter::from_fn(move || {
+        loop {
+            match query.name()? {
+                Name::InfoHash => return Some(query.take_20(Name::InfoHash.text()).map(InfoHash)),
+                _ => drop(query.take()),
+            }
+        }
+    })
 }
 
 /// The first `key=` of a query.
 pub fn key(query: &[u8]) -> Option<&[u8]> {
-    Pairs(query)
-        .find(|(name, _)| *name == b"key")
-        .map(|(_, value)| value)
+    let mut query = Cursor(query);
+    loop {
+        match query.name()? {
+            Name::Key => return Some(query.take()),
+            _ => drop(query.take()),
+        }
+    }
 }
 
 /// Percent-decodes into the front of `buffer`; `None` when an escape is bad or the value doesn't fit.
 pub fn percent_decode<'b>(value: &[u8], buffer: &'b mut [u8]) -> Option<&'b [u8]> {
     let mut length = 0;
-    let mut rest = value;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        let decoded = if byte == b'%' {
-            let [high, low, after @ ..] = rest else {
-                return None;
-            };
-            rest = after;
-            (hex_digit(*high)? << 4) | hex_digit(*low)?
-        } else {
-            byte
+    let mut rest = value.iter();
+    while let Some(&byte) = rest.next() {
+        *buffer.get_mut(length)? = match byte {
+            b'%' => hex_byte(*rest.next()?, *rest.next()?)?,
+            plain => plain,
         };
-        *buffer.get_mut(length)? = decoded;
         length += 1;
     }
     Some(&buffer[..length])
 }
 
-/// `name=value` between `&`s. A name without `=` has an empty value.
-struct Pairs<'a>(&'a [u8]);
+/// The parameters that mean something to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    InfoHash,
+    PeerId,
+    Port,
+    Uploaded,
+    Downloaded,
+    Left,
+    Event,
+    Numwant,
+    Compact,
+    Ip,
+    NoPeerId,
+    Key,
+    Other,
+}
 
-impl<'a> Iterator for Pairs<'a> {
-    type Item = (&'a [u8], &'a [u8]);
+impl Name {
+    /// Whether it may occur a single time.
+    fn is_once(self) -> bool {
+        !matches!(self, Self::NoPeerId | Self::Key | Self::Other)
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
+    fn text(self) -> &'static str {
+        match self {
+            Self::InfoHash => "info_hash",
+            Self::PeerId => "peer_id",
+            Self::Port => "port",
+            Self::Uploaded => "uploaded",
+            Self::Downloaded => "downloaded",
+            Self::Left => "left",
+            Self::Event => "event",
+            Self::Numwant => "numwant",
+            Self::Compact => "compact",
+            Self::Ip => "ip",
+            Self::NoPeerId => "no_peer_id",
+            Self::Key => "key",
+            Self::Other => "",
+        }
+    }
+
+    /// The name that a text begins with, and what stands behind it. Written out, as each comparison with a constant is an
+    /// instruction or two.
+    fn strip(text: &[u8]) -> Option<(Self, &[u8])> {
+        let first = *text.first()?;
+        match first {
+            b'c' => text
+                .strip_prefix(b"compact")
+                .map(|after| (Self::Compact, after)),
+            b'd' => text
+                .strip_prefix(b"downloaded")
+                .map(|after| (Self::Downloaded, after)),
+            b'e' => text
+                .strip_prefix(b"event")
+                .map(|after| (Self::Event, after)),
+            b'i' => match text.strip_prefix(b"info_hash") {
+                Some(after) => Some((Self::InfoHash, after)),
+                None => text.strip_prefix(b"ip").map(|after| (Self::Ip, after)),
+            },
+            b'k' => text.strip_prefix(b"key").map(|after| (Self::Key, after)),
+            b'l' => text.strip_prefix(b"left").map(|after| (Self::Left, after)),
+            b'n' => match text.strip_prefix(b"numwant") {
+                Some(after) => Some((Self::Numwant, after)),
+                None => text
+                    .strip_prefix(b"no_peer_id")
+                    .map(|after| (Self::NoPeerId, after)),
+            },
+            b'p' => match text.strip_prefix(b"peer_id") {
+                Some(after) => Some((Self::PeerId, after)),
+                None => text.strip_prefix(b"port").map(|after| (Self::Port, after)),
+            },
+            b'u' => text
+                .strip_prefix(b"uploaded")
+                .map(|after| (Self::Uploaded, after)),
+            _ => None,
+        }
+    }
+}
+
+/// Walks over `name=value` pairs between `&`s, and over each byte once: [`name`](Self::name) and then one of the
+/// functions that take the value.
+struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    /// Goes to the next pair's value; `None` at the end. A name without `=` has an empty value.
+    fn name(&mut self) -> Option<Name> {
         if self.0.is_empty() {
             return None;
         }
-        let pair = match memchr(b'&', self.0) {
-            Some(end) => {
-                let pair = &self.0[..end];
-                self.0 = &self.0[end + 1..];
-                pair
+        match Name::strip(self.0) {
+            Some((name, [b'=', value @ ..])) => {
+                self.0 = value;
+                return Some(name);
             }
-            None => std::mem::take(&mut self.0),
+            Some((name, after @ ([] | [b'&', ..]))) => {
+                self.0 = after;
+                return Some(name);
+            }
+            _ => {}
+        }
+        let end = |&byte: &u8| byte == b'=' || byte == b'&';
+        let name = self.0.iter().position(end).unwrap_or(self.0.len());
+        self.0 = &self.0[name..];
+        self.0 = self.0.strip_prefix(b"=").unwrap_or(self.0);
+        Some(Name::Other)
+    }
+
+    /// Takes a value as it is.
+    fn take(&mut self) -> &'a [u8] {
+        // Most are a few bytes long: to begin a vectorised search costs more than to look at them.
+        const SHORT: usize = 8;
+        let text = self.0;
+        let head = &text[..text.len().min(SHORT)];
+        let end = match head.iter().position(|&byte| byte == b'&') {
+            Some(end) => end,
+            None => memchr(b'&', &text[head.len()..]).map_or(text.len(), |end| head.len() + end),
         };
-        Some(match memchr(b'=', pair) {
-            Some(equals) => (&pair[..equals], &pair[equals + 1..]),
-            None => (pair, b""),
-        })
+        self.0 = text.get(end + 1..).unwrap_or_default();
+        &text[..end]
+    }
+
+    /// Takes an info hash or a peer id.
+    fn take_20(&mut self, name: &'static str) -> Result<[u8; 20], BadQuery> {
+        let mut decoded = [0; 20];
+        let mut rest = self.0.iter();
+        for place in &mut decoded {
+            *place = match rest.next() {
+                Some(b'%') => match (rest.next(), rest.next()) {
+                    (Some(&high), Some(&low)) => match hex_byte(high, low) {
+                        Some(byte) => byte,
+                        None => return Err(self.not_20(name)),
+                    },
+                    _ => return Err(self.not_20(name)),
+                },
+                Some(b'&') | None => return Err(self.not_20(name)),
+                Some(&plain) => plain,
+            };
+        }
+        match rest.next() {
+            Some(b'&') | None => {
+                self.0 = rest.as_slice();
+                Ok(decoded)
+            }
+            Some(_) => Err(self.not_20(name)),
+        }
+    }
+
+    /// Was it an escape, or the length?
+    fn not_20(&mut self, name: &'static str) -> BadQuery {
+        let value = self.take();
+        let is_escape =
+            |digits: &[u8]| digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit);
+        let mut escapes = memchr::memchr_iter(b'%', value);
+        match escapes.all(|at| is_escape(&value[at + 1..value.len().min(at + 3)])) {
+            true => BadQuery::WrongLength(name),
+            false => BadQuery::BadEscape(name),
+        }
+    }
+
+    /// Takes a number from 0 to `i64::MAX`.
+    fn take_counter(&mut self, name: &'static str) -> Result<u64, BadQuery> {
+        // So many digits can't be too large.
+        const SAFE: usize = 18;
+        let mut sum = 0;
+        for (length, &byte) in self.0.iter().take(SAFE + 1).enumerate() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 || length == SAFE {
+                if byte == b'&' && length > 0 {
+                    self.0 = &self.0[length + 1..];
+                    return Ok(sum);
+                }
+                break;
+            }
+            sum = sum * 10 + u64::from(digit);
+        }
+        parse_counter(self.take(), name)
+    }
+
+    fn take_port(&mut self) -> Result<u16, BadQuery> {
+        match self.take_counter(Name::Port.text()) {
+            Ok(port) => u16::try_from(port)
+                .ok()
+                .filter(|&port| port != 0)
+                .ok_or(BadQuery::BadPort),
+            Err(BadQuery::NotANumber(name)) => Err(BadQuery::NotANumber(name)),
+            Err(_) => Err(BadQuery::BadPort),
+        }
+    }
+
+    /// Above the top is as good as the top; -1 is how UDP clients say "you choose" (BEP 15), and some say it here too.
+    fn take_numwant(&mut self) -> Result<Option<u32>, BadQuery> {
+        match self.take_counter(Name::Numwant.text()) {
+            Ok(wanted) => Ok(Some(u32::try_from(wanted).unwrap_or(u32::MAX))),
+            Err(BadQuery::TooLarge(_)) => Ok(Some(u32::MAX)),
+            Err(BadQuery::Negative(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
-fn decode_20(value: &[u8], name: &'static str) -> Result<[u8; 20], BadQuery> {
-    let mut decoded = [0; 20];
-    match percent_decode(value, &mut decoded) {
-        Some(bytes) if bytes.len() == 20 => Ok(decoded),
-        Some(_) => Err(BadQuery::WrongLength(name)),
-        None if has_bad_escape(value) => Err(BadQuery::BadEscape(name)),
-        None => Err(BadQuery::WrongLength(name)),
-    }
+fn hex_byte(high: u8, low: u8) -> Option<u8> {
+    let [high, low] = [high, low].map(|digit| HEX[usize::from(digit)]);
+    ((high | low) != NOT_HEX).then_some(high << 4 | low)
 }
 
-/// Only asked once decoding has failed: was it an escape, or the length?
-fn has_bad_escape(value: &[u8]) -> bool {
-    let is_escape = |digits: &[u8]| digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit);
-    memchr::memchr_iter(b'%', value).any(|at| !is_escape(&value[at + 1..value.len().min(at + 3)]))
-}
+/// In [`HEX`]: no digit. Together with any digit it stays what it is.
+const NOT_HEX: u8 = 0xff;
 
-fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// What each byte is worth as a hex digit.
+const HEX: [u8; 256] = {
+    let mut table = [NOT_HEX; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        let character = b"0123456789abcdef"[digit];
+        table[character as usize] = digit as u8;
+        table[character.to_ascii_uppercase() as usize] = digit as u8;
+        digit += 1;
     }
-}
+    table
+};
 
 fn parse_counter(value: &[u8], name: &'static str) -> Result<u64, BadQuery> {
     let (is_negative, digits) = match value {
@@ -258,27 +409,6 @@ fn parse_counter(value: &[u8], name: &'static str) -> Result<u64, BadQuery> {
         })
         .map(i64::unsigned_abs)
         .ok_or(BadQuery::TooLarge(name))
-}
-
-fn parse_port(value: &[u8], name: &'static str) -> Result<u16, BadQuery> {
-    match parse_counter(value, name) {
-        Ok(port) => u16::try_from(port)
-            .ok()
-            .filter(|&port| port != 0)
-            .ok_or(BadQuery::BadPort),
-        Err(BadQuery::NotANumber(name)) => Err(BadQuery::NotANumber(name)),
-        Err(_) => Err(BadQuery::BadPort),
-    }
-}
-
-/// Above the top is as good as the top; -1 is how UDP clients say "you choose" (BEP 15), and some say it here too.
-fn parse_numwant(value: &[u8], name: &'static str) -> Result<Option<u32>, BadQuery> {
-    match parse_counter(value, name) {
-        Ok(wanted) => Ok(Some(u32::try_from(wanted).unwrap_or(u32::MAX))),
-        Err(BadQuery::TooLarge(_)) => Ok(Some(u32::MAX)),
-        Err(BadQuery::Negative(_)) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 fn parse_event(value: &[u8]) -> Result<Event, BadQuery> {

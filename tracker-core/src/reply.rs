@@ -41,23 +41,23 @@ pub(crate) struct Answer {
 /// `complete`, `downloaded`, `external ip` (BEP 24), `incomplete`, `interval`, `min interval`, `peers`, `peers6`,
 /// `warning message`.
 pub(crate) fn put_answer(out: &mut Vec<u8>, answer: &Answer, peers: &PeerList) {
-    out.push(b'd');
-    put_bytes(out, b"complete");
-    put_int(out, answer.counts.complete);
-    put_bytes(out, b"downloaded");
-    put_int(out, answer.counts.downloaded);
-    put_bytes(out, b"external ip");
+    // Key by key with the value's first letter: one copy each.
+    out.extend_from_slice(b"d8:completei");
+    put_digits(out, answer.counts.complete);
+    out.extend_from_slice(b"e10:downloadedi");
+    put_digits(out, answer.counts.downloaded);
+    out.extend_from_slice(b"e11:external ip");
     match answer.external_ip.to_canonical() {
         IpAddr::V4(ip) => put_bytes(out, &ip.octets()),
         IpAddr::V6(ip) => put_bytes(out, &ip.octets()),
     }
-    put_bytes(out, b"incomplete");
-    put_int(out, answer.counts.incomplete);
-    put_bytes(out, b"interval");
-    put_int(out, answer.interval_secs);
-    put_bytes(out, b"min interval");
-    put_int(out, answer.min_interval_secs);
-    put_bytes(out, b"peers");
+    out.extend_from_slice(b"10:incompletei");
+    put_digits(out, answer.counts.incomplete);
+    out.extend_from_slice(b"e8:intervali");
+    put_digits(out, answer.interval_secs);
+    out.extend_from_slice(b"e12:min intervali");
+    put_digits(out, answer.min_interval_secs);
+    out.extend_from_slice(b"e5:peers");
     match peers.format() {
         PeerFormat::Compact => put_bytes(out, &peers.peers),
         PeerFormat::Dictionaries { .. } => {
@@ -74,6 +74,10 @@ pub(crate) fn put_answer(out: &mut Vec<u8>, answer: &Answer, peers: &PeerList) {
         put_text(out, "warning message", &warning);
     }
     out.push(b'e');
+}
+
+fn put_digits(out: &mut Vec<u8>, number: u32) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// `failure reason`, and `retry in` (BEP 31): minutes, or `never`.

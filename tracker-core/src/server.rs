@@ -5,23 +5,25 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::watch;
 
-use crate::outbox::Rings;
 use crate::tracker::Tracker;
 
 mod connection;
 mod listen;
 mod meters;
+mod rest;
 mod service;
 mod worker;
 
 pub use connection::Patience;
 pub use listen::ListenError;
 use listen::Sockets;
+use rest::AtRest;
 
 /// What the HTTP side is told at its start.
 #[derive(Clone, Debug)]
@@ -67,18 +69,24 @@ impl HttpListener {
         let (stop, stopped) = watch::channel(false);
         let limits = self.limits;
         let start = |(number, listeners)| {
-            let rings = Arc::new(Rings::default());
-            let (at_rest, rung) = (Arc::clone(&rings), Arc::clone(tracker));
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .on_thread_park(move || at_rest.give(&rung.outbox))
-                .build()?;
+            let at_rest = Arc::new(AtRest::new(tracker, "http"));
             let (tracker, mut stopped) = (Arc::clone(tracker), stopped.clone());
-            std::thread::Builder::new()
-                .name(format!("announce-{number}"))
-                .spawn(move || {
-                    worker::run(&runtime, tracker, rings, listeners, limits, &mut stopped)
-                })
+            let (tell, told) = mpsc::sync_channel(1);
+            let run = move || {
+                // It can't leave its thread, so it's made there.
+                let runtime = match runtime(&at_rest) {
+                    Ok(runtime) => runtime,
+                    Err(error) => return drop(tell.send(Err(error))),
+                };
+                // Whoever started it has gone only if another worker failed: then this one is stopped too.
+                let _ = tell.send(Ok(()));
+                worker::run(&runtime, tracker, at_rest, listeners, limits, &mut stopped);
+            };
+            let name = format!("announce-{number}");
+            let thread = std::thread::Builder::new().name(name).spawn(run)?;
+            told.recv()
+                .unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))?;
+            Ok(thread)
         };
         let by_worker = self.sockets.by_worker.into_iter().enumerate();
         let workers: io::Result<_> = by_worker.map(start).collect();
@@ -87,6 +95,14 @@ impl HttpListener {
             workers: workers.map_err(ListenError::Thread)?,
         })
     }
+}
+
+fn runtime(at_rest: &Arc<AtRest>) -> io::Result<LocalRuntime> {
+    let at_rest = Arc::clone(at_rest);
+    Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(move || at_rest.give())
+        .build_local(LocalOptions::default())
 }
 
 /// The workers, running.

@@ -19,6 +19,7 @@ use crate::reply::{self, Answer, Counts};
 use crate::roster::{Grant, Roster};
 use crate::settings::Settings;
 use crate::swarm::{PeerFormat, PeerList, Rules, Swarms, Torrent, Visitor};
+use crate::timings::Timings;
 
 /// Everything announces need, shared by all workers.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Tracker {
     pub outbox: Outbox,
     /// What the operator chose.
     pub settings: ArcSwap<Settings>,
+    /// How long announces took.
+    pub timings: Timings,
 }
 
 /// What a worker uses again from one request to the next.
@@ -115,6 +118,7 @@ impl Tracker {
             swarms: Swarms::default(),
             outbox: Outbox::default(),
             settings: ArcSwap::from_pointee(settings),
+            timings: Timings::default(),
         }
     }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
 /// How long a connection may stand still.
 #[derive(Clone, Copy, Debug)]
@@ -44,19 +43,56 @@ enum Phase {
     Sending,
 }
 
+/// Time as a worker's connections know it: how many times they were looked over. To read a clock at each turn of each
+/// connection would cost more than all of this.
+#[derive(Debug)]
+pub(crate) struct Sweeps {
+    period: Duration,
+    done: Cell<u32>,
+}
+
+impl Sweeps {
+    /// In parts of the shortest patience.
+    const PARTS: u32 = 5;
+
+    pub(crate) fn new(patience: &Patience) -> Self {
+        let shortest = patience.request.min(patience.reply).min(patience.idle);
+        Self {
+            period: shortest / Self::PARTS,
+            done: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn period(&self) -> Duration {
+        self.period
+    }
+
+    pub(crate) fn begin(&self) {
+        self.done.set(self.done.get().wrapping_add(1));
+    }
+
+    /// Never too soon: what began just before a sweep is as old as what began just after the one before.
+    fn has_passed(&self, limit: Duration, since: u32) -> bool {
+        let sweeps = self.done.get().wrapping_sub(since).saturating_sub(1);
+        self.period * sweeps > limit
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Activity {
     phase: Cell<Phase>,
-    since: Cell<Instant>,
+    since: Cell<u32>,
     draining: Cell<bool>,
+    sweeps: Rc<Sweeps>,
 }
 
 impl Activity {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(sweeps: &Rc<Sweeps>) -> Self {
         Self {
             phase: Cell::new(Phase::New),
-            since: Cell::new(Instant::now()),
+            since: Cell::new(sweeps.done.get()),
             draining: Cell::new(false),
+            sweeps: Rc::clone(sweeps),
         }
     }
 
@@ -70,13 +106,13 @@ impl Activity {
         self.turn(Phase::Waiting);
     }
 
-    pub(crate) fn stands_still(&self, now: Instant, patience: &Patience) -> bool {
+    pub(crate) fn stands_still(&self, patience: &Patience) -> bool {
         let limit = match self.phase.get() {
             Phase::Idle => patience.idle,
             Phase::New | Phase::Receiving => patience.request,
             Phase::Waiting | Phase::Sending => patience.reply,
         };
-        now.duration_since(self.since.get()) > limit
+        self.sweeps.has_passed(limit, self.since.get())
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -93,7 +129,7 @@ impl Activity {
 
     fn turn(&self, phase: Phase) {
         self.phase.set(phase);
-        self.since.set(Instant::now());
+        self.since.set(self.sweeps.done.get());
     }
 }
 

@@ -1,60 +1,128 @@
-//! Metric handles, looked up once: an announce only adds to them.
+//! Metrics. An announce adds to its worker's own counts; shared ones are told of them when the worker rests.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram};
+use metrics::{Counter, Gauge};
 
 use crate::record::Event;
+use crate::timings::{BUCKETS, Timings, bucket};
 use crate::tracker::{Announced, Outcome};
 
 /// Every outcome that isn't a refusal, then `refused`: a refusal's own name is counted apart, as it is rare.
 const OUTCOMES: [&str; 3] = ["answered", "warned", "refused"];
 
+/// Connections, which are few beside announces.
 #[derive(Clone)]
 pub(crate) struct Meters {
-    announces: [[Counter; OUTCOMES.len()]; Event::ALL.len()],
-    scrapes: [Counter; OUTCOMES.len()],
-    announce_seconds: Histogram,
     pub(crate) connections: Gauge,
     pub(crate) turned_away: Counter,
     pub(crate) timed_out: Counter,
 }
 
 impl Meters {
-    pub(crate) fn http() -> Self {
-        let announces = Event::ALL.map(|event| {
-            OUTCOMES.map(|outcome| {
-                metrics::counter!("purser_announces_total",
-                    "protocol" => "http", "event" => event.name(), "outcome" => outcome)
-            })
-        });
-        let scrapes = OUTCOMES.map(|outcome| {
-            metrics::counter!("purser_scrapes_total", "protocol" => "http", "outcome" => outcome)
-        });
+    pub(crate) fn new() -> Self {
         Self {
-            announces,
-            scrapes,
-            announce_seconds: metrics::histogram!("purser_announce_seconds", "protocol" => "http"),
             connections: metrics::gauge!("purser_connections"),
             turned_away: metrics::counter!("purser_connections_turned_away_total"),
             timed_out: metrics::counter!("purser_connections_timed_out_total"),
         }
     }
+}
+
+/// One worker's counts of one protocol since it last gave them.
+pub(crate) struct Counts {
+    protocol: &'static str,
+    saved: Own,
+    announces: [[(Own, Counter); OUTCOMES.len()]; Event::ALL.len()],
+    scrapes: [(Own, Counter); OUTCOMES.len()],
+    buckets: [Own; BUCKETS],
+    nanos: Own,
+}
+
+/// After so many they are given, whether the worker rests or not.
+const MANY: u64 = 4096;
+
+impl Counts {
+    pub(crate) fn new(protocol: &'static str) -> Self {
+        let announces = Event::ALL.map(|event| {
+            OUTCOMES.map(|outcome| {
+                let counter = metrics::counter!("purser_announces_total",
+                    "protocol" => protocol, "event" => event.name(), "outcome" => outcome);
+                (Own::default(), counter)
+            })
+        });
+        let scrapes = OUTCOMES.map(|outcome| {
+            let counter = metrics::counter!("purser_scrapes_total", "protocol" => protocol, "outcome" => outcome);
+            (Own::default(), counter)
+        });
+        Self {
+            protocol,
+            saved: Own::default(),
+            announces,
+            scrapes,
+            buckets: Default::default(),
+            nanos: Own::default(),
+        }
+    }
 
     pub(crate) fn announced(&self, announced: &Announced, took: Duration) {
-        self.announces[announced.event as usize][position(announced.outcome)].increment(1);
-        self.announce_seconds.record(took);
+        self.announces[announced.event as usize][position(announced.outcome)]
+            .0
+            .add(1);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.buckets[bucket(nanos)].add(1);
+        self.nanos.add(nanos);
+        self.saved.add(1);
         count_refusal(announced.outcome);
     }
 
     pub(crate) fn scraped(&self, outcome: Outcome) {
-        self.scrapes[position(outcome)].increment(1);
+        self.scrapes[position(outcome)].0.add(1);
+        self.saved.add(1);
         count_refusal(outcome);
     }
 
     /// What was neither an announce nor a scrape.
     pub(crate) fn refused(&self, outcome: Outcome) {
         count_refusal(outcome);
+    }
+
+    pub(crate) fn are_many(&self) -> bool {
+        self.saved.0.load(Relaxed) >= MANY
+    }
+
+    pub(crate) fn give(&self, timings: &Timings) {
+        if self.saved.take() == 0 {
+            return;
+        }
+        for (own, counter) in self.announces.iter().flatten().chain(&self.scrapes) {
+            match own.take() {
+                0 => {}
+                count => counter.increment(count),
+            }
+        }
+        let buckets = self.buckets.each_ref().map(Own::take);
+        timings.of(self.protocol).add(buckets, self.nanos.take());
+    }
+}
+
+/// A number that one thread alone writes: no read-modify-write is needed.
+#[derive(Debug, Default)]
+struct Own(AtomicU64);
+
+impl Own {
+    fn add(&self, count: u64) {
+        self.0.store(self.0.load(Relaxed) + count, Relaxed);
+    }
+
+    fn take(&self) -> u64 {
+        let count = self.0.load(Relaxed);
+        if count != 0 {
+            self.0.store(0, Relaxed);
+        }
+        count
     }
 }
 

@@ -3,8 +3,12 @@
 //! Always `200 OK` with bencode: torrent clients show a `failure reason` to their user, and a status code to nobody.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use http_body_util::Full;
@@ -13,9 +17,9 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::connection::Activity;
-use super::meters::Meters;
+use super::rest::AtRest;
 use crate::ids::UnixTime;
-use crate::outbox::{Rings, Round};
+use crate::outbox::Round;
 use crate::refusal::Refusal;
 use crate::reply::is_somebody;
 use crate::settings::Settings;
@@ -23,9 +27,25 @@ use crate::tracker::{Scratch, Tracker, refuse};
 
 pub(crate) struct Service {
     tracker: Arc<Tracker>,
-    rings: Arc<Rings>,
+    at_rest: Arc<AtRest>,
     scratch: RefCell<Scratch>,
-    meters: Meters,
+}
+
+/// A reply: there already, as nearly all are, or once its record is in the journal.
+pub(crate) enum Reply {
+    Ready(Option<Response<Full<Bytes>>>),
+    Promised(Pin<Box<dyn Future<Output = Response<Full<Bytes>>>>>),
+}
+
+impl Future for Reply {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Ready(reply) => Poll::Ready(Ok(reply.take().unwrap_or_default())),
+            Self::Promised(reply) => reply.as_mut().poll(context).map(Ok),
+        }
+    }
 }
 
 /// What a path asks for.
@@ -36,37 +56,41 @@ enum Target<'a> {
 }
 
 impl Service {
-    /// Answers a request: at once, or when its record is in the journal.
-    pub(crate) async fn serve(
-        &self,
-        request: Request<Incoming>,
-        socket: IpAddr,
-        activity: &Activity,
-    ) -> Response<Full<Bytes>> {
-        let (mut reply, after) = self.reply(&request, socket, activity.is_draining());
-        if let Some(round) = after {
-            activity.waits();
-            if self.tracker.outbox.journalled(round).await.is_err() {
-                self.take_back(&mut reply);
-            }
-            activity.answered();
-        }
-        reply
-    }
-
-    pub(crate) fn new(tracker: Arc<Tracker>, rings: Arc<Rings>, meters: Meters) -> Self {
+    pub(crate) fn new(tracker: Arc<Tracker>, at_rest: Arc<AtRest>) -> Self {
         Self {
             tracker,
-            rings,
+            at_rest,
             scratch: RefCell::default(),
-            meters,
         }
+    }
+
+    /// Answers a request.
+    pub(crate) fn serve(
+        self: &Rc<Self>,
+        mut request: Request<Incoming>,
+        socket: IpAddr,
+        activity: &Rc<Activity>,
+    ) -> Reply {
+        activity.answered();
+        let (mut reply, after) = self.reply(&mut request, socket, activity.is_draining());
+        let Some(round) = after else {
+            return Reply::Ready(Some(reply));
+        };
+        activity.waits();
+        let (service, activity) = (Rc::clone(self), Rc::clone(activity));
+        Reply::Promised(Box::pin(async move {
+            if service.tracker.outbox.journalled(round).await.is_err() {
+                service.take_back(&mut reply);
+            }
+            activity.answered();
+            reply
+        }))
     }
 
     /// What goes out, and the round that has to be in the journal before it does.
     fn reply(
         &self,
-        request: &Request<Incoming>,
+        request: &mut Request<Incoming>,
         socket: IpAddr,
         close: bool,
     ) -> (Response<Full<Bytes>>, Option<Round>) {
@@ -78,12 +102,15 @@ impl Service {
         }
         let scratch = &mut *self.scratch.borrow_mut();
         let after = self.answer(request, socket, scratch);
-        let mut reply = Response::new(Full::new(Bytes::copy_from_slice(&scratch.body)));
-        let headers = reply.headers_mut();
+        // The request's map has room already.
+        let mut headers = std::mem::take(request.headers_mut());
+        headers.clear();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         if close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        let mut reply = Response::new(Full::new(Bytes::copy_from_slice(&scratch.body)));
+        *reply.headers_mut() = headers;
         (reply, after)
     }
 
@@ -111,23 +138,19 @@ impl Service {
                 let begun = Instant::now();
                 let from = client_ip(request, socket, &self.tracker.settings.load());
                 let announced = self.tracker.announce_unrung(key, query, from, now, scratch);
-                if announced.is_recorded {
-                    let urgent = announced.after.is_some();
-                    self.rings.save(urgent, &self.tracker.outbox);
-                }
-                self.meters.announced(&announced, begun.elapsed());
+                self.at_rest.announced(&announced, begun.elapsed());
                 announced.after
             }
             Target::Scrape(key) => {
                 let outcome = self.tracker.scrape(key, query, now, scratch);
-                self.meters.scraped(outcome);
+                self.at_rest.counts.scraped(outcome);
                 None
             }
         }
     }
 
     fn refuse(&self, scratch: &mut Scratch, refusal: Refusal) -> Option<Round> {
-        self.meters.refused(refuse(scratch, refusal));
+        self.at_rest.counts.refused(refuse(scratch, refusal));
         None
     }
 

@@ -12,20 +12,16 @@ use hyper_util::rt::TokioIo;
 use metrics::Gauge;
 use slab::Slab;
 use tokio::net::TcpStream;
-use tokio::runtime::Runtime;
+use tokio::runtime::LocalRuntime;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, LocalSet};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::connection::{Activity, Patience, Watched};
+use super::connection::{Activity, Patience, Sweeps, Watched};
 use super::meters::Meters;
+use super::rest::AtRest;
 use super::service::Service;
-use crate::outbox::Rings;
 use crate::tracker::Tracker;
-
-/// How often connections are looked over, in parts of the shortest patience. A timer for every request would cost more
-/// than the request's parsing.
-const SWEEPS: u32 = 5;
 
 /// A scrape of 200 torrents fits; whatever is longer gets a 4xx.
 const MAX_REQUEST_BYTES: usize = 16 * 1024;
@@ -51,16 +47,15 @@ pub(crate) struct Limits {
 
 /// A worker's whole life. Returns once stopped and drained.
 pub(crate) fn run(
-    runtime: &Runtime,
+    runtime: &LocalRuntime,
     tracker: Arc<Tracker>,
-    rings: Arc<Rings>,
+    at_rest: Arc<AtRest>,
     listeners: Vec<TcpListener>,
     limits: Limits,
     stopped: &mut watch::Receiver<bool>,
 ) {
-    let local = LocalSet::new();
-    local.block_on(runtime, async {
-        let worker = Rc::new(Worker::new(tracker, rings, limits));
+    runtime.block_on(async {
+        let worker = Rc::new(Worker::new(tracker, at_rest, limits));
         let mut accepting = Vec::new();
         for listener in listeners {
             match tokio::net::TcpListener::from_std(listener) {
@@ -84,6 +79,7 @@ struct Worker {
     http: http1::Builder,
     limits: Limits,
     connections: Rc<RefCell<Slab<Connection>>>,
+    sweeps: Rc<Sweeps>,
     meters: Meters,
 }
 
@@ -93,17 +89,17 @@ struct Connection {
 }
 
 impl Worker {
-    fn new(tracker: Arc<Tracker>, rings: Arc<Rings>, limits: Limits) -> Self {
-        let meters = Meters::http();
+    fn new(tracker: Arc<Tracker>, at_rest: Arc<AtRest>, limits: Limits) -> Self {
         let mut http = http1::Builder::new();
         // Not `pipeline_flush`: it holds replies back for as long as requests come in, without a limit.
         http.max_buf_size(MAX_REQUEST_BYTES);
         Self {
-            service: Rc::new(Service::new(tracker, rings, meters.clone())),
+            service: Rc::new(Service::new(tracker, at_rest)),
             http,
             limits,
             connections: Rc::default(),
-            meters,
+            sweeps: Rc::new(Sweeps::new(&limits.patience)),
+            meters: Meters::new(),
         }
     }
 
@@ -132,19 +128,12 @@ impl Worker {
             self.meters.turned_away.increment(1);
             return;
         }
-        let activity = Rc::new(Activity::new());
+        let activity = Rc::new(Activity::new(&self.sweeps));
         let io = TokioIo::new(Watched::new(stream, Rc::clone(&activity)));
         let (service, on_request) = (Rc::clone(&self.service), Rc::clone(&activity));
         let connection = self.http.serve_connection(
             io,
-            service_fn(move |request| {
-                on_request.answered();
-                let (service, activity) = (Rc::clone(&service), Rc::clone(&on_request));
-                async move {
-                    let reply = service.serve(request, from, &activity).await;
-                    Ok::<_, std::convert::Infallible>(reply)
-                }
-            }),
+            service_fn(move |request| service.serve(request, from, &on_request)),
         );
         let mut connections = self.connections.borrow_mut();
         let place = connections.vacant_entry();
@@ -159,13 +148,11 @@ impl Worker {
 
     /// Closes the connections that stand still, for ever.
     async fn sweep(self: Rc<Self>) {
-        let patience = &self.limits.patience;
-        let shortest = patience.request.min(patience.reply).min(patience.idle);
         loop {
-            sleep(shortest / SWEEPS).await;
-            let now = Instant::now();
+            sleep(self.sweeps.period()).await;
+            self.sweeps.begin();
             for (_, connection) in &*self.connections.borrow() {
-                if connection.activity.stands_still(now, patience) {
+                if connection.activity.stands_still(&self.limits.patience) {
                     self.meters.timed_out.increment(1);
                     connection.task.abort();
                 }

@@ -14,9 +14,6 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracker_core::record::Role;
 use tracker_core::tracker::Tracker;
 
-/// From the cost of one announce on an idle machine to what a client would notice.
-const ANNOUNCE_BUCKETS: [f64; 10] = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3, 1e-2, 1e-1];
-
 /// From a batch of one to a database in trouble.
 const FLUSH_BUCKETS: [f64; 9] = [1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0, 30.0];
 
@@ -33,11 +30,9 @@ pub(super) struct Observer {
 impl Observer {
     /// Before any part asks for a metric.
     pub(super) fn install() -> Result<Self> {
-        let announce = Matcher::Full("purser_announce_seconds".to_owned());
         let flush = Matcher::Full("purser_flush_seconds".to_owned());
         let metrics = PrometheusBuilder::new()
-            .set_buckets_for_metric(announce, &ANNOUNCE_BUCKETS)
-            .and_then(|builder| builder.set_buckets_for_metric(flush, &FLUSH_BUCKETS))
+            .set_buckets_for_metric(flush, &FLUSH_BUCKETS)
             .and_then(PrometheusBuilder::install_recorder)
             .context("metrics can be installed once")?;
         describe();
@@ -75,7 +70,9 @@ impl Observer {
 }
 
 async fn render(State(observer): State<Observer>) -> impl IntoResponse {
+    let mut timings = String::new();
     if let Some(tracker) = observer.tracker.get() {
+        timings = tracker.timings.render();
         let roles = [
             (Role::Leecher, "leecher"),
             (Role::Seeder, "seeder"),
@@ -88,7 +85,8 @@ async fn render(State(observer): State<Observer>) -> impl IntoResponse {
         metrics::gauge!("purser_members").set(tracker.roster.len() as f64);
     }
     let text = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, text)], observer.metrics.render())
+    let metrics = observer.metrics.render() + &timings;
+    ([(header::CONTENT_TYPE, text)], metrics)
 }
 
 async fn ready(State(observer): State<Observer>) -> (StatusCode, &'static str) {
@@ -106,10 +104,6 @@ fn describe() {
     );
     describe_counter!("purser_scrapes_total", "Scrapes, by protocol and outcome");
     describe_counter!("purser_refusals_total", "Refusals and warnings, by reason");
-    describe_histogram!(
-        "purser_announce_seconds",
-        "From a request read to its reply reckoned, without the kernel's part and the wait for the journal"
-    );
     describe_gauge!("purser_peers", "Peers in all swarms, by role");
     describe_gauge!("purser_torrents", "Registered torrents");
     describe_gauge!(
