@@ -20,9 +20,9 @@ use workloads::WORKLOADS;
 /// The committed table.
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.tsv");
 
-/// How much more than the table says a workload may take. Where a loop of the kernel's wake-ups is in it, the order
-/// of events moves the figure by about one in a hundred.
-const MARGIN: f64 = 0.03;
+/// How much more than the table says a workload may take. The order of the kernel's wake-ups and the compiler's choices
+/// move a figure by some hundredths.
+const MARGIN: f64 = 0.05;
 
 #[derive(Parser)]
 #[command(about = "Instructions per announce, counted by valgrind")]
@@ -33,7 +33,7 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Counts all workloads and compares them with the committed table; fails when one takes 3 % more.
+    /// Counts all workloads and compares them with the committed table; fails when one takes 5 % more.
     Check,
     /// Counts all workloads, or those whose name contains a word, and writes them to the committed table.
     Write { word: Option<String> },
