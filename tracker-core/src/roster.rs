@@ -2,12 +2,21 @@
 //!
 //! Reads are from every announce, writes from the follower of `changes` alone.
 
+use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use dashmap::DashMap;
+use parking_lot::Mutex;
 
 use crate::ids::{TokenId, TorrentId, UnixTime, UserId};
 use crate::key::{Key, TokenKey};
 use crate::refusal::Refusal;
 use crate::registry::{Member, MemberStatus, RevokedToken, UserClass};
+
+mod standings;
+
+use standings::{Standing, Standings};
 
 /// A key that opens something: whose announces, and of which torrent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +33,11 @@ pub struct Grant {
 #[derive(Debug)]
 pub struct Roster {
     token_key: TokenKey,
-    members: DashMap<UserId, Member, foldhash::fast::RandomState>,
+    standings: Standings,
+    members: AtomicUsize,
     passkeys: DashMap<[u8; 16], UserId, foldhash::quality::RandomState>,
+    /// By member, to forget the one before. Announces don't come here.
+    passkey_of: Mutex<HashMap<UserId, [u8; 16]>>,
     revoked: DashMap<TokenId, Option<UnixTime>, foldhash::fast::RandomState>,
 }
 
@@ -34,8 +46,10 @@ impl Roster {
     pub fn new(token_key: TokenKey) -> Self {
         Self {
             token_key,
-            members: DashMap::default(),
+            standings: Standings::default(),
+            members: AtomicUsize::new(0),
             passkeys: DashMap::default(),
+            passkey_of: Mutex::default(),
             revoked: DashMap::default(),
         }
     }
@@ -57,7 +71,7 @@ impl Roster {
                 (token.user, token.torrent)
             }
         };
-        let member = self.members.get(&user).ok_or(Refusal::UnknownKey)?;
+        let member = self.standings.get(user).ok_or(Refusal::UnknownKey)?;
         match member.status {
             MemberStatus::Disabled => Err(Refusal::AccountDisabled),
             MemberStatus::Active => Ok(Grant {
@@ -70,18 +84,30 @@ impl Roster {
 
     /// Whether a member may be in a swarm.
     pub fn is_active(&self, user: UserId) -> bool {
-        let member = self.members.get(&user);
-        member.is_some_and(|member| member.status == MemberStatus::Active)
+        let standing = self.standings.get(user);
+        standing.is_some_and(|standing| standing.status == MemberStatus::Active)
     }
 
     /// Takes a member's present state in place of whatever was known.
     pub fn put_member(&self, member: Member) {
-        let (id, passkey) = (member.id, member.passkey);
+        let Member {
+            id,
+            status,
+            class,
+            passkey,
+        } = member;
         // The new passkey first: at no moment is a member without one of the two.
+        let mut passkey_of = self.passkey_of.lock();
         if let Some(passkey) = passkey {
             self.passkeys.insert(passkey, id);
         }
-        let before = self.members.insert(id, member).and_then(|m| m.passkey);
+        if self.standings.put(id, Standing { status, class }) {
+            self.members.fetch_add(1, Relaxed);
+        }
+        let before = match passkey {
+            Some(passkey) => passkey_of.insert(id, passkey),
+            None => passkey_of.remove(&id),
+        };
         if before != passkey {
             self.forget_passkey(before, id);
         }
@@ -89,9 +115,11 @@ impl Roster {
 
     /// The member is gone from the database.
     pub fn remove_member(&self, id: UserId) {
-        if let Some((_, member)) = self.members.remove(&id) {
-            self.forget_passkey(member.passkey, id);
+        let mut passkey_of = self.passkey_of.lock();
+        if self.standings.remove(id) {
+            self.members.fetch_sub(1, Relaxed);
         }
+        self.forget_passkey(passkey_of.remove(&id), id);
     }
 
     /// From now on the token opens nothing.
@@ -107,12 +135,12 @@ impl Roster {
 
     /// How many members are known.
     pub fn len(&self) -> usize {
-        self.members.len()
+        self.members.load(Relaxed)
     }
 
     /// Whether nobody is known.
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.len() == 0
     }
 
     fn forget_passkey(&self, passkey: Option<[u8; 16]>, owner: UserId) {

@@ -1,0 +1,115 @@
+//! How each member stands, by row number: one byte a member, read by every announce without a lock and without hashing.
+
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+
+use crate::ids::UserId;
+use crate::registry::{MemberStatus, UserClass};
+
+/// Whether a member may announce, and what they have earned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) status: MemberStatus,
+    pub(super) class: UserClass,
+}
+
+/// Pages by the number's upper half, each of 64 KB and made when its first member comes. Row numbers are given out in
+/// order, so a site of a million members has sixteen.
+pub(super) struct Standings {
+    pages: Box<[OnceLock<Box<Page>>]>,
+}
+
+type Page = [AtomicU8; PAGE];
+
+const PAGE: usize = 1 << 16;
+
+/// Nobody.
+const ABSENT: u8 = 0;
+/// A member, whose class stands in the two lowest bits.
+const PRESENT: u8 = 0b1000;
+const DISABLED: u8 = 0b0100;
+
+impl Default for Standings {
+    fn default() -> Self {
+        Self {
+            pages: (0..=u32::MAX as usize / PAGE)
+                .map(|_| OnceLock::new())
+                .collect(),
+        }
+    }
+}
+
+impl Standings {
+    pub(super) fn get(&self, user: UserId) -> Option<Standing> {
+        let byte = self.page(user).get()?[user.0 as usize % PAGE].load(Relaxed);
+        (byte != ABSENT).then(|| Standing {
+            status: match byte & DISABLED {
+                0 => MemberStatus::Active,
+                _ => MemberStatus::Disabled,
+            },
+            class: UserClass::ALL[usize::from(byte & 0b11)],
+        })
+    }
+
+    /// Whether somebody else is there instead of nobody.
+    pub(super) fn put(&self, user: UserId, standing: Standing) -> bool {
+        let disabled = match standing.status {
+            MemberStatus::Active => 0,
+            MemberStatus::Disabled => DISABLED,
+        };
+        self.set(user, PRESENT | disabled | standing.class as u8) == ABSENT
+    }
+
+    /// Whether somebody was there.
+    pub(super) fn remove(&self, user: UserId) -> bool {
+        self.page(user).get().is_some() && self.set(user, ABSENT) != ABSENT
+    }
+
+    fn set(&self, user: UserId, byte: u8) -> u8 {
+        let page = self.page(user).get_or_init(|| {
+            let page: Box<[AtomicU8]> = (0..PAGE).map(|_| AtomicU8::new(ABSENT)).collect();
+            page.try_into()
+                .unwrap_or_else(|_| unreachable!("a page has this many"))
+        });
+        page[user.0 as usize % PAGE].swap(byte, AcqRel)
+    }
+
+    fn page(&self, user: UserId) -> &OnceLock<Box<Page>> {
+        &self.pages[user.0 as usize / PAGE]
+    }
+}
+
+impl std::fmt::Debug for Standings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Standings")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everyone_stands_as_they_were_put() {
+        let standings = Standings::default();
+        let ids = [0, 1, PAGE as u32 - 1, PAGE as u32, u32::MAX];
+        for id in ids {
+            assert_eq!(standings.get(UserId(id)), None);
+        }
+        for (n, id) in ids.into_iter().enumerate() {
+            let standing = Standing {
+                status: [MemberStatus::Active, MemberStatus::Disabled][n % 2],
+                class: UserClass::ALL[n % 4],
+            };
+            assert!(standings.put(UserId(id), standing));
+            assert!(!standings.put(UserId(id), standing));
+            assert_eq!(standings.get(UserId(id)), Some(standing));
+        }
+        for id in ids {
+            assert!(standings.remove(UserId(id)));
+            assert!(!standings.remove(UserId(id)));
+            assert_eq!(standings.get(UserId(id)), None);
+        }
+    }
+}
