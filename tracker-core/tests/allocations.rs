@@ -1,5 +1,7 @@
 //! What an announce asks of the allocator. A program of its own, as it counts for the whole process.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};

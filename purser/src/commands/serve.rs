@@ -65,6 +65,11 @@ pub(crate) fn run(options: &Options, mode: Mode) -> Result<()> {
     // Announces have threads of their own: two are enough for the ledger, the API and the rest.
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .on_thread_start(move || {
+            if mode.has_tracker() {
+                limits::let_announces_go_first();
+            }
+        })
         .enable_all()
         .build()
         .context("can't start the runtime")?
@@ -122,11 +127,7 @@ impl Running {
         let metrics = serve_http(doors.metrics, observer.router(), stopped.clone());
         parts.spawn(async { ("the metrics listener", metrics.await) });
 
-        let store = match config.migrate_on_start {
-            true => open_store(config).await?,
-            false => open_unmigrated(config).await?,
-        };
-        store.check().await?;
+        let store = open(config.clone()).await?;
         let token_key = site_key(config, &store).await?;
         // Not by a tracker of its own: it would race with the API that is started beside it.
         let newcomer = match mode.has_api() {
@@ -203,6 +204,21 @@ impl Running {
         }
         Ok(())
     }
+}
+
+/// As a task: SQLite's thread then has the ledger's priority, as threads inherit it from whoever starts them.
+async fn open(config: Config) -> Result<Store> {
+    let open = async move {
+        let store = match config.migrate_on_start {
+            true => open_store(&config).await?,
+            false => open_unmigrated(&config).await?,
+        };
+        store.check().await?;
+        Ok(store)
+    };
+    tokio::spawn(open)
+        .await
+        .context("opening the database panicked")?
 }
 
 /// A listener and the database get this long to end.
