@@ -67,12 +67,12 @@ pub fn scrape(hashes: impl IntoIterator<Item = InfoHash>) -> String {
 }
 
 #[derive(Clone, Copy)]
-enum HexCase {
+pub(crate) enum HexCase {
     Lower,
     Upper,
 }
 
-fn escape(bytes: &[u8], hex: HexCase) -> String {
+pub(crate) fn escape(bytes: &[u8], hex: HexCase) -> String {
     let escaped = |&byte: &u8| match byte {
         b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => {
             char::from(byte).to_string()

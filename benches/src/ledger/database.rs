@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use store::Store;
 use tracker_core::accounting::Counters;
-use tracker_core::ids::{TorrentId, UserId};
+use tracker_core::ids::{InfoHash, TorrentId, UserId};
 use tracker_core::record::Role;
 use tracker_core::session::StoredSession;
 
@@ -75,56 +75,9 @@ impl Database {
             store.count_members().await? == 0,
             "the database isn't empty"
         );
-        let columns = [
-            "id",
-            "username",
-            "username_key",
-            "role",
-            "passkey",
-            "created_at",
-        ];
-        let users = (1..=crowd.extent.users).map(UserId).map(|id| {
-            let name = format!("member{}", id.0);
-            [
-                Value::Int(id.0.into()),
-                Value::Text(name.clone()),
-                Value::Text(name),
-                // An administrator, or `purser serve` would make one.
-                Value::Text(if id.0 == 1 { "admin" } else { "member" }.to_owned()),
-                member(id)
-                    .passkey
-                    .map_or(Value::Null, |key| Value::Bytes(key.to_vec())),
-                Value::Int(0),
-            ]
-        });
-        let users = users.progress_with(bar("users", crowd.extent.users.into()));
-        self.put("users", columns, users).await?;
-        let columns = [
-            "id",
-            "info_hash",
-            "name",
-            "size",
-            "piece_length",
-            "file_count",
-            "private",
-            "status",
-            "created_at",
-        ];
-        let torrents = (1..=crowd.extent.torrents).map(|id| {
-            [
-                Value::Int(id.into()),
-                Value::Bytes(info_hash(TorrentId(id)).0.to_vec()),
-                Value::Text(format!("torrent {id}")),
-                Value::Int(1 << 30),
-                Value::Int(1 << 20),
-                Value::Int(1),
-                Value::Bool(true),
-                Value::Text("open".to_owned()),
-                Value::Int(0),
-            ]
-        });
-        let torrents = torrents.progress_with(bar("torrents", crowd.extent.torrents.into()));
-        self.put("torrents", columns, torrents).await?;
+        self.put_users(crowd.extent.users, |id| member(id).passkey)
+            .await?;
+        self.put_torrents(crowd.extent.torrents, info_hash).await?;
         let columns = [
             "user_id",
             "torrent_id",
@@ -148,11 +101,89 @@ impl Database {
         });
         let sessions = sessions.progress_with(bar("sessions", crowd.extent.sessions.into()));
         self.put("sessions", columns, sessions).await?;
-        // As on a site that has run for a while.
+        self.settle().await
+    }
+
+    /// Members, numbered from 1; the first is an administrator, or `purser serve` would make one.
+    pub async fn put_users(
+        &mut self,
+        count: u32,
+        passkey: impl Fn(UserId) -> Option<[u8; 16]>,
+    ) -> Result<()> {
+        let columns = [
+            "id",
+            "username",
+            "username_key",
+            "role",
+            "passkey",
+            "created_at",
+        ];
+        let users = (1..=count).map(|id| {
+            let name = format!("member{id}");
+            [
+                Value::Int(id.into()),
+                Value::Text(name.clone()),
+                Value::Text(name),
+                Value::Text(if id == 1 { "admin" } else { "member" }.to_owned()),
+                passkey(UserId(id)).map_or(Value::Null, |key| Value::Bytes(key.to_vec())),
+                Value::Int(0),
+            ]
+        });
+        let users = users.progress_with(bar("users", count.into()));
+        self.put("users", columns, users).await?;
+        Ok(())
+    }
+
+    /// Registered torrents, numbered from 1.
+    pub async fn put_torrents(
+        &mut self,
+        count: u32,
+        info_hash: impl Fn(TorrentId) -> InfoHash,
+    ) -> Result<()> {
+        let columns = [
+            "id",
+            "info_hash",
+            "name",
+            "size",
+            "piece_length",
+            "file_count",
+            "private",
+            "status",
+            "created_at",
+        ];
+        let torrents = (1..=count).map(|id| {
+            [
+                Value::Int(id.into()),
+                Value::Bytes(info_hash(TorrentId(id)).0.to_vec()),
+                Value::Text(format!("torrent {id}")),
+                Value::Int(1 << 30),
+                Value::Int(1 << 20),
+                Value::Int(1),
+                Value::Bool(true),
+                Value::Text("open".to_owned()),
+                Value::Int(0),
+            ]
+        });
+        let torrents = torrents.progress_with(bar("torrents", count.into()));
+        self.put("torrents", columns, torrents).await?;
+        Ok(())
+    }
+
+    /// After the last row: as on a site that has run for a while.
+    pub async fn settle(&mut self) -> Result<()> {
         self.execute("analyze").await?;
         if let Self::Postgres(_) = self {
             self.execute(NEXT_IDS).await?;
             self.execute("checkpoint").await?;
+        }
+        Ok(())
+    }
+
+    /// Closes it, so that SQLite's file has everything and can be copied.
+    pub async fn close(self) -> Result<()> {
+        match self {
+            Self::Postgres(connection) => connection.close().await?,
+            Self::Sqlite(connection) => connection.close().await?,
         }
         Ok(())
     }

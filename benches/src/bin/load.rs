@@ -1,0 +1,74 @@
+//! `purser-load`: a load on a tracker. Figures go to stdout as JSON, and to stderr as a table. Status 1 if a single reply
+//! wasn't as it should be.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use benches::load::digest;
+use benches::load::outcome::Outcome;
+use benches::load::run::{self, Http};
+use benches::load::site::Site;
+use clap::{Parser, Subcommand};
+use serde_json::{Value, json};
+
+/// Puts a load on a tracker, and checks every reply.
+#[derive(Debug, Parser)]
+#[command(name = "purser-load", args_override_self = true)]
+struct Cli {
+    /// SCENARIO/SUBJECT/ROUND: how `digest` finds the run again
+    #[arg(long, global = true)]
+    label: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Put members and torrents into an empty database
+    Site {
+        /// `postgres://…` or `sqlite:PATH`
+        #[arg(long, value_name = "URL")]
+        database: String,
+        #[command(flatten)]
+        site: Site,
+    },
+    /// Announce over HTTP
+    #[command(args_override_self = true)]
+    Http(Box<Http>),
+    /// Many runs' figures side by side, as markdown
+    Digest {
+        /// Their JSON, a line each
+        file: PathBuf,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Site { database, site } => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(site.fill(&database))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Http(options) => run::http(&options)?,
+        Command::Digest { file } => {
+            print!("{}", digest::markdown(&std::fs::read_to_string(file)?)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    tell(&outcome, cli.label.as_deref())
+}
+
+fn tell(outcome: &Outcome, label: Option<&str>) -> Result<ExitCode> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let parameters: Value = json!(arguments);
+    eprint!("{}", outcome.table());
+    println!("{}", outcome.json(label, &parameters));
+    Ok(match outcome.failures.total() {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
+}

@@ -1,0 +1,124 @@
+//! # purser-floor
+//!
+//! The least that a server can do: take a request, and answer with bytes that were ready before. What a tracker costs
+//! beyond that is the tracker.
+//!
+//! [`http`] has two: hyper as it comes, and less than hyper. [`udp`] answers packets in batches. All have one thread
+//! a worker, each with a socket of its own (SO_REUSEPORT), as Purser has.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use socket2::{Domain, Socket, Type};
+use tokio::sync::watch;
+
+pub mod body;
+pub mod http;
+
+/// What a floor is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// A bare hyper server.
+    Hyper,
+    /// tokio and httparse: what HTTP over epoll costs at the least.
+    Tokio,
+}
+
+/// Which floor, and where.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// What it is made of
+    #[arg(value_enum)]
+    pub kind: Kind,
+    /// Where it listens; port 0: any free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// How long its answer is: the bencode over HTTP, the whole packet over UDP
+    #[arg(long, value_name = "N", default_value_t = 311)]
+    pub body_bytes: usize,
+    /// Threads
+    #[arg(long, default_value_t = 1)]
+    pub workers: usize,
+}
+
+/// A floor that runs.
+#[derive(Debug)]
+pub struct Floor {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: watch::Sender<bool>,
+    workers: Vec<JoinHandle<Result<()>>>,
+}
+
+impl Floor {
+    /// Starts the workers.
+    pub fn start(options: &Options) -> Result<Self> {
+        let body: Arc<[u8]> = body::announce(options.body_bytes)?.into();
+        let (stop, stopped) = watch::channel(false);
+        let mut address = options.listen;
+        let mut workers = Vec::new();
+        for number in 0..options.workers.max(1) {
+            let socket = bind(address, Type::STREAM)?;
+            socket.listen(1024)?;
+            address = match socket.local_addr()?.as_socket() {
+                Some(address) => address,
+                None => bail!("no address"),
+            };
+            let (kind, body, stopped) = (options.kind, Arc::clone(&body), stopped.clone());
+            let work = move || http::serve(kind, socket.into(), &body, stopped);
+            workers.push(
+                thread::Builder::new()
+                    .name(format!("floor-{number}"))
+                    .spawn(work)?,
+            );
+        }
+        Ok(Self {
+            address,
+            stop,
+            workers,
+        })
+    }
+
+    /// Ends it, open connections and all.
+    pub fn stop(self) -> Result<()> {
+        // Fails only when all workers have gone already.
+        let _ = self.stop.send(true);
+        for worker in self.workers {
+            match worker.join() {
+                Ok(ended) => ended?,
+                Err(_) => bail!("a worker panicked"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Until SIGTERM, or so long.
+    pub fn run(self, limit: Duration) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let mut term =
+                tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+                () = tokio::time::sleep(limit) => {}
+            }
+            anyhow::Ok(())
+        })?;
+        self.stop()
+    }
+}
+
+fn bind(address: SocketAddr, kind: Type) -> Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
