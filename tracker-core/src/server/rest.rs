@@ -1,9 +1,12 @@
 //! What a worker saves up until it has nothing else to do: the journal's wake-up, and its counts.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use super::meters::Counts;
+use crate::ids::UnixTime;
 use crate::outbox::Rings;
 use crate::tracker::{Announced, Tracker};
 
@@ -12,7 +15,12 @@ pub(crate) struct AtRest {
     tracker: Arc<Tracker>,
     rings: Rings,
     pub(crate) counts: Counts,
+    /// The time when it last had to be looked up; 0: it has to be.
+    now: AtomicU32,
 }
+
+/// How many announces are taken to be at the same moment, if the worker doesn't rest before: a fraction of a millisecond.
+const SAME_MOMENT: u64 = 64;
 
 impl AtRest {
     pub(crate) fn new(tracker: &Arc<Tracker>, protocol: &'static str) -> Self {
@@ -20,18 +28,34 @@ impl AtRest {
             tracker: Arc::clone(tracker),
             rings: Rings::default(),
             counts: Counts::new(protocol),
+            now: AtomicU32::new(0),
         }
     }
 
-    /// An announce is answered, as far as memory is concerned.
-    pub(crate) fn announced(&self, announced: &Announced, took: Duration) {
+    /// To the second, and read from the system once for all that the worker does between two rests.
+    pub(crate) fn now(&self) -> UnixTime {
+        match self.now.load(Relaxed) {
+            0 => {
+                let now = UnixTime::now();
+                self.now.store(now.0, Relaxed);
+                now
+            }
+            now => UnixTime(now),
+        }
+    }
+
+    /// An announce is answered, as far as memory is concerned. It is timed now and then: [`Counts::begin`].
+    pub(crate) fn announced(&self, announced: &Announced, begun: Option<Instant>) {
         if announced.is_recorded {
             self.rings
                 .save(announced.after.is_some(), &self.tracker.outbox);
         }
-        self.counts.announced(announced, took);
-        if self.counts.are_many() {
-            self.counts.give(&self.tracker.timings);
+        self.counts.announced(announced, begun);
+        if self.counts.saved().is_multiple_of(SAME_MOMENT) {
+            self.now.store(0, Relaxed);
+            if self.counts.are_many() {
+                self.counts.give(&self.tracker.timings);
+            }
         }
     }
 
@@ -39,5 +63,6 @@ impl AtRest {
     pub(crate) fn give(&self) {
         self.rings.give(&self.tracker.outbox);
         self.counts.give(&self.tracker.timings);
+        self.now.store(0, Relaxed);
     }
 }

@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -18,7 +17,6 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::connection::Activity;
 use super::rest::AtRest;
-use crate::ids::UnixTime;
 use crate::outbox::Round;
 use crate::refusal::Refusal;
 use crate::reply::is_somebody;
@@ -132,13 +130,13 @@ impl Service {
             (&Method::GET, None) => return self.refuse(scratch, Refusal::NotAnAnnounceUrl),
             _ => return self.refuse(scratch, Refusal::NotGet),
         };
-        let now = UnixTime::now();
+        let now = self.at_rest.now();
         match target {
             Target::Announce(key) => {
-                let begun = Instant::now();
+                let begun = self.at_rest.counts.begin();
                 let from = client_ip(request, socket, &self.tracker.settings.load());
                 let announced = self.tracker.announce_unrung(key, query, from, now, scratch);
-                self.at_rest.announced(&announced, begun.elapsed());
+                self.at_rest.announced(&announced, begun);
                 announced.after
             }
             Target::Scrape(key) => {
