@@ -23,6 +23,7 @@ use crate::outbox::Round;
 use crate::refusal::Refusal;
 use crate::reply::is_somebody;
 use crate::settings::Settings;
+use crate::target::{Target, target};
 use crate::tracker::{Scratch, Tracker, refuse};
 
 pub(crate) struct Service {
@@ -46,13 +47,6 @@ impl Future for Reply {
             Self::Promised(reply) => reply.as_mut().poll(context).map(Ok),
         }
     }
-}
-
-/// What a path asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target<'a> {
-    Announce(Option<&'a [u8]>),
-    Scrape(Option<&'a [u8]>),
 }
 
 impl Service {
@@ -163,23 +157,6 @@ impl Service {
     }
 }
 
-/// `/announce/{key}`, `/{key}/announce` or `/announce` (its key is in the query), and the same with `scrape`.
-fn target(path: &[u8]) -> Option<Target<'_>> {
-    let path = path.strip_prefix(b"/")?;
-    let path = path.strip_suffix(b"/").unwrap_or(path);
-    let (first, second) = match memchr::memchr(b'/', path) {
-        Some(slash) => (&path[..slash], Some(&path[slash + 1..])),
-        None => (path, None),
-    };
-    match (first, second) {
-        (b"announce", key) => Some(Target::Announce(key)),
-        (b"scrape", key) => Some(Target::Scrape(key)),
-        (key, Some(b"announce")) => Some(Target::Announce(Some(key))),
-        (key, Some(b"scrape")) => Some(Target::Scrape(Some(key))),
-        _ => None,
-    }
-}
-
 /// Through proxies, the last address in the header that isn't a trusted proxy's own: what stands before it is hearsay.
 fn client_ip(request: &Request<Incoming>, socket: IpAddr, settings: &Settings) -> IpAddr {
     let Some(name) = &settings.client_ip_header else {
@@ -207,30 +184,4 @@ fn forwarded_ip(text: &[u8]) -> Option<IpAddr> {
     let with_port = || Some(text.parse::<SocketAddr>().ok()?.ip());
     let ip: IpAddr = text.parse().ok().or_else(in_brackets).or_else(with_port)?;
     Some(ip.to_canonical()).filter(is_somebody)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn url_forms_are_told_apart() {
-        let table: [(&str, Option<Target>); 12] = [
-            ("/announce/KEY", Some(Target::Announce(Some(b"KEY")))),
-            ("/announce/KEY/", Some(Target::Announce(Some(b"KEY")))),
-            ("/KEY/announce", Some(Target::Announce(Some(b"KEY")))),
-            ("/KEY/announce/", Some(Target::Announce(Some(b"KEY")))),
-            ("/announce", Some(Target::Announce(None))),
-            ("/announce/", Some(Target::Announce(None))),
-            ("/scrape/KEY", Some(Target::Scrape(Some(b"KEY")))),
-            ("/KEY/scrape", Some(Target::Scrape(Some(b"KEY")))),
-            ("/scrape", Some(Target::Scrape(None))),
-            ("/", None),
-            ("/favicon.ico", None),
-            ("/KEY/stats", None),
-        ];
-        for (path, expected) in table {
-            assert_eq!(target(path.as_bytes()), expected, "{path}");
-        }
-    }
 }
