@@ -11,7 +11,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tracker_core::ids::{InfoHash, TokenId, TorrentId, UnixTime, UserId};
 use tracker_core::key::{Token, TokenKey};
 use tracker_core::registry::{Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass};
-use tracker_core::server::{HttpListener, HttpOptions, Patience};
+use tracker_core::server::{Listener, Options};
 use tracker_core::settings::Settings;
 use tracker_core::tracker::{Outcome, Scratch, Tracker};
 
@@ -92,14 +92,13 @@ fn an_announce_allocates_nothing_and_its_request_once() {
     announce(ANNOUNCES);
     assert_eq!(region.change().allocations, 0, "{:?}", region.change());
 
-    let listener = HttpListener::bind(&HttpOptions {
-        listen: vec![(Ipv4Addr::LOCALHOST, 0).into()],
+    let listener = Listener::bind(&Options {
+        http: vec![(Ipv4Addr::LOCALHOST, 0).into()],
         workers: 1,
-        max_connections: 0,
-        patience: Patience::default(),
+        ..Options::default()
     })
     .unwrap();
-    let mut socket = TcpStream::connect(listener.addresses()[0]).unwrap();
+    let mut socket = TcpStream::connect(listener.http()[0]).unwrap();
     let server = listener.serve(&tracker).unwrap();
     let requests: Vec<_> = asks
         .by_ref()

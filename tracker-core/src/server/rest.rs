@@ -35,9 +35,30 @@ impl AtRest {
         }
     }
 
-    /// Called whenever the thread is about to sleep.
     pub(crate) fn give(&self) {
         self.rings.give(&self.tracker.outbox);
         self.counts.give(&self.tracker.timings);
+    }
+}
+
+/// One worker's, for both.
+#[derive(Clone)]
+pub(crate) struct AtRests {
+    pub(crate) http: Arc<AtRest>,
+    pub(crate) udp: Arc<AtRest>,
+}
+
+impl AtRests {
+    pub(crate) fn new(tracker: &Arc<Tracker>) -> Self {
+        Self {
+            http: Arc::new(AtRest::new(tracker, "http")),
+            udp: Arc::new(AtRest::new(tracker, "udp")),
+        }
+    }
+
+    /// Called whenever the thread is about to sleep.
+    pub(crate) fn give(&self) {
+        self.http.give();
+        self.udp.give();
     }
 }

@@ -4,7 +4,7 @@
 //! is drawn at the process's start. To guess an id takes 2^47 packets on average, within two minutes.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use crate::ids::{UnixTime, UserId};
 
@@ -104,7 +104,7 @@ fn octets(ip: IpAddr) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use proptest::prelude::*;
 

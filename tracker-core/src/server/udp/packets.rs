@@ -55,9 +55,8 @@ impl Incoming {
         }
     }
 
-    /// Takes what is there, without waiting. Returns whether there may be more.
-    pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<bool> {
-        self.arrived.clear();
+    /// Takes what is there, without waiting.
+    pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<()> {
         let received = socket.try_io(Interest::READABLE, || {
             self.receive_now(socket)?;
             match self.arrived.len() {
@@ -66,15 +65,14 @@ impl Incoming {
                 _ => Err(io::ErrorKind::WouldBlock.into()),
             }
         });
-        match received {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
-        }
+        received.or_else(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => Ok(()),
+            _ => Err(error),
+        })
     }
 
-    /// The same, whatever the runtime knows of the socket.
-    pub(super) fn receive_now(&mut self, socket: &UdpSocket) -> io::Result<()> {
+    /// The same, whatever the runtime knows of the socket; false when there was nothing.
+    pub(super) fn receive_now(&mut self, socket: &UdpSocket) -> io::Result<bool> {
         self.arrived.clear();
         let mut buffers = self.buffers.iter_mut();
         let mut slices: [_; BATCH] = array::from_fn(|_| {
@@ -93,15 +91,18 @@ impl Incoming {
             is_cut: message.flags.contains(MsgFlags::MSG_TRUNC),
             from: message.address.and_then(address).unwrap_or(NOWHERE),
         }));
-        Ok(())
+        Ok(!self.arrived.is_empty())
     }
 
     pub(super) fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
-        self.arrived.iter().zip(&self.buffers).map(|(arrived, buffer)| Packet {
-            bytes: buffer.get(..arrived.length).unwrap_or_default(),
-            is_cut: arrived.is_cut,
-            from: arrived.from,
-        })
+        self.arrived
+            .iter()
+            .zip(&self.buffers)
+            .map(|(arrived, buffer)| Packet {
+                bytes: buffer.get(..arrived.length).unwrap_or_default(),
+                is_cut: arrived.is_cut,
+                from: arrived.from,
+            })
     }
 }
 
@@ -110,7 +111,8 @@ const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0
 fn address(storage: SockaddrStorage) -> Option<SocketAddr> {
     let v4 = || storage.as_sockaddr_in().copied().map(SocketAddrV4::from);
     let v6 = || storage.as_sockaddr_in6().copied().map(SocketAddrV6::from);
-    v6().map(SocketAddr::from).or_else(|| v4().map(SocketAddr::from))
+    v6().map(SocketAddr::from)
+        .or_else(|| v4().map(SocketAddr::from))
 }
 
 /// Answers, one behind the other.
@@ -144,7 +146,7 @@ impl Outgoing {
     }
 
     /// Makes a packet of it, if it is anything.
-    pub(super) fn finish(&mut self, to: SocketAddr) {
+    pub(super) fn finish(&mut self, to: impl Into<SocketAddrAny>) {
         if !self.unfinished().is_empty() {
             self.packets.push((self.bytes.len(), to.into()));
         }
@@ -165,7 +167,7 @@ impl Outgoing {
         let (mut next, mut failed) = (0, 0);
         while next < self.len() {
             match socket.try_io(Interest::WRITABLE, || self.send_from(next, socket)) {
-                Ok(sent) => next += sent,
+                Ok(sent) => next += sent.max(1),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if timeout(SEND_PATIENCE, socket.writable()).await.is_err() {
@@ -186,16 +188,25 @@ impl Outgoing {
         let mut controls: [_; BATCH] = array::from_fn(|_| SendAncillaryBuffer::default());
         let mut place = 0;
         let mut messages = controls.each_mut().map(|control| {
-            let to = self.packets.get(first + place).map_or(&nowhere, |(_, to)| to);
+            let to = self
+                .packets
+                .get(first + place)
+                .map_or(&nowhere, |(_, to)| to);
             let message = MMsgHdr::new_with_addr(to, &slices[place], control);
             place += 1;
             message
         });
-        Ok(sendmmsg(socket, &mut messages[..count], SendFlags::DONTWAIT)?)
+        Ok(sendmmsg(
+            socket,
+            &mut messages[..count],
+            SendFlags::DONTWAIT,
+        )?)
     }
 
     fn start(&self, place: usize) -> usize {
-        let before = place.checked_sub(1).and_then(|place| self.packets.get(place));
+        let before = place
+            .checked_sub(1)
+            .and_then(|place| self.packets.get(place));
         before.map_or(0, |(end, _)| *end)
     }
 

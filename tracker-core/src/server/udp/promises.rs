@@ -91,7 +91,7 @@ fn busy(answers: &Outgoing) -> Outgoing {
     for (answer, to) in answers.packets() {
         if let [_, _, _, _, t, u, v, w, ..] = *answer {
             put_error(&mut busy.bytes, TransactionId([t, u, v, w]), &Refusal::Busy);
-            busy.finish_to(to.clone());
+            busy.finish(to.clone());
         }
     }
     busy
