@@ -247,6 +247,13 @@ mod tests {
     }
 
     #[test]
+    fn nobody_stays_in_a_swarm_and_a_stranger_does_not() {
+        assert!(roster().is_active(USER));
+        assert!(roster().is_active(UserId::nobody(USER.0)));
+        assert!(!roster().is_active(UserId(3)));
+    }
+
+    #[test]
     fn disabled_and_removed_members_are_refused() {
         let roster = roster();
         roster.put_member(Member {

@@ -116,6 +116,8 @@ impl Swarms {
             // A swarm counts its own snatches: the row read here may be ahead of what the ledger has told it, or behind.
             if swarm.id != Some(torrent.id) {
                 swarm.completed = torrent.completed;
+                // It was open to clients without a key: from now on members are among themselves.
+                swarm.sweep(usize::MAX, usize::MAX, UnixTime(0), UserId::is_member);
             }
             swarm.id = Some(torrent.id);
             swarm.status = torrent.status;

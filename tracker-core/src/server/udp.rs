@@ -214,6 +214,8 @@ impl Window {
             }
             self.outgoing.finish(packet.from);
         }
+        // Not only when the worker rests: in a flood it never does, and promises would wait.
+        worker.rings.give(&worker.tracker.outbox);
         self.measure(begun.elapsed());
         promised
     }

@@ -2,7 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use tracker_core::ids::InfoHash;
+use tracker_core::ids::{InfoHash, TorrentId};
+use tracker_core::registry::{RegisteredTorrent, TorrentStatus};
 use tracker_core::settings::Settings;
 
 use crate::support::*;
@@ -145,4 +146,31 @@ fn scrape_has_74_hashes_at_most() {
         text(client.scrape(&[])),
         error("scrp", "full scrape is off: name an info_hash")
     );
+}
+
+/// Members of a torrent that was registered since aren't told of those who came before, and the other way round.
+#[test]
+fn clients_without_a_key_leave_when_the_torrent_is_registered() {
+    let site = site();
+    let client = UdpClient::to(site.udp4());
+    client.announce(&keyless(UNREGISTERED, 1));
+    site.announce(2, &query(UNREGISTERED, 2));
+    site.tracker.swarms.put_torrent(&RegisteredTorrent {
+        id: TorrentId(9),
+        info_hash: UNREGISTERED,
+        info_hash_v2: None,
+        status: TorrentStatus::Open,
+        completed: 0,
+    });
+    let reply = site.announce(3, &query(UNREGISTERED, 3));
+    assert!(
+        reply.contains("5:peers6:\\x7f\\x00\\x00\\x01\\x03\\xea"),
+        "{reply}"
+    );
+    let missing = "missing key: copy your announce URL from the site again";
+    assert_eq!(
+        client.announce(&keyless(UNREGISTERED, 1)),
+        error("anno", missing)
+    );
+    assert_eq!(counts(&client.scrape(&[UNREGISTERED])), [[0; 3]]);
 }
