@@ -35,8 +35,13 @@ impl AtRest {
         }
     }
 
-    pub(crate) fn give(&self) {
+    /// Wakes the journal without waiting for a rest.
+    pub(crate) fn ring(&self) {
         self.rings.give(&self.tracker.outbox);
+    }
+
+    pub(crate) fn give(&self) {
+        self.ring();
         self.counts.give(&self.tracker.timings);
     }
 }

@@ -214,9 +214,9 @@ impl Window {
             }
             self.outgoing.finish(packet.from);
         }
-        // Not only when the worker rests: in a flood it never does, and promises would wait.
-        worker.rings.give(&worker.tracker.outbox);
         self.measure(begun.elapsed());
+        // Not only when the worker rests: in a flood it never does, and promises would wait.
+        worker.at_rest.ring();
         promised
     }
 
