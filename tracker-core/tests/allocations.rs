@@ -62,7 +62,7 @@ fn site() -> (Arc<Tracker>, Vec<(String, String)>) {
 
 /// One test, as two would count each other's.
 #[test]
-fn an_announce_allocates_nothing_over_udp_nothing_and_over_http_once() {
+fn an_announce_allocates_nothing_and_its_http_request_once() {
     let (tracker, asks) = site();
     let mut asks = asks.iter().cycle();
     let mut buffer = Vec::new();
