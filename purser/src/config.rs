@@ -59,7 +59,8 @@ pub(crate) struct Config {
 pub(crate) struct Tracker {
     /// HTTP announce sockets, ADDRESS:PORT. `[::]` takes IPv4 too.
     pub(crate) http: Vec<SocketAddr>,
-    /// UDP announce sockets (BEP 15), ADDRESS:PORT. Not served yet.
+    /// UDP announce sockets (BEP 15), ADDRESS:PORT. `[::]` takes IPv4 too; on a machine with several addresses name each,
+    /// as answers to `[::]` leave from the one that the kernel thinks best. Empty: no UDP.
     pub(crate) udp: Vec<SocketAddr>,
     /// Threads that answer announces. 0: one per core.
     pub(crate) workers: u16,
@@ -82,6 +83,9 @@ pub(crate) struct Tracker {
     pub(crate) max_peers_per_torrent_per_user: u8,
     /// "registered": an unknown info hash is refused. "any": it is tracked too, without credit.
     pub(crate) torrents: TorrentPolicy,
+    /// With torrents = "any": answer UDP announces and scrapes of unregistered torrents without a key, too. Otherwise UDP
+    /// scrapes are refused, because no client puts a key into them (BEP 41 has no place for it).
+    pub(crate) udp_keyless: bool,
     /// Header in which a proxy passes the client's address, as in `X-Forwarded-For`. Honoured only from trusted_proxies.
     pub(crate) client_ip_header: String,
     /// Addresses or networks (CIDR) of those proxies, as in `10.0.0.0/8`.
@@ -183,6 +187,20 @@ impl Config {
         self.tracker.public_url.trim_end_matches('/').to_owned()
     }
 
+    /// The same for UDP, at the first UDP socket; `None` without one. Where members reach HTTP they reach UDP, too.
+    pub(crate) fn udp_url(&self) -> Option<String> {
+        let port = self.tracker.udp.first()?.port();
+        let url = self.public_url();
+        let (_, rest) = url.split_once("://")?;
+        let authority = rest.split('/').next().unwrap_or_default();
+        let host = match authority.rsplit_once(':') {
+            // Within brackets, colons belong to an IPv6 address.
+            Some((host, port)) if !port.ends_with(']') => host,
+            _ => authority,
+        };
+        Some(format!("udp://{host}:{port}"))
+    }
+
     /// What a member pastes into a client. `key` is a signed token or a passkey.
     pub(crate) fn announce_url(&self, key: &str) -> String {
         format!("{}/announce/{key}", self.public_url())
@@ -221,6 +239,7 @@ impl Default for Tracker {
             numwant_max: 200,
             max_peers_per_torrent_per_user: 3,
             torrents: TorrentPolicy::Registered,
+            udp_keyless: false,
             client_ip_header: String::new(),
             trusted_proxies: Vec::new(),
             allow_ip_param: false,

@@ -6,6 +6,21 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(pub u32);
 
+impl UserId {
+    /// Row numbers are positive 32-bit integers: the upper half is free for those who aren't members.
+    const NOBODY: u32 = 1 << 31;
+
+    /// In a swarm's books, a client that came without a key (`udp_keyless`). In no database.
+    pub(crate) fn nobody(number: u32) -> Self {
+        Self(Self::NOBODY | number)
+    }
+
+    /// Whether it is a member's.
+    pub fn is_member(self) -> bool {
+        self.0 & Self::NOBODY == 0
+    }
+}
+
 /// A registered torrent's row number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TorrentId(pub u32);

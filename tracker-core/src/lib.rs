@@ -18,6 +18,8 @@ pub mod refusal;
 pub mod reply;
 pub mod roster;
 pub mod swarm;
+mod target;
+pub mod udp;
 
 pub mod ids;
 pub mod registry;

@@ -66,6 +66,12 @@ pub enum BadQuery {
     /// An event that no BEP names.
     #[error("event must be started, completed, stopped or paused")]
     UnknownEvent,
+    /// A UDP packet whose last option (BEP 41) is longer than what is left of it.
+    #[error("the packet ends within an option (BEP 41)")]
+    CutOption,
+    /// More info hashes than a UDP scrape may have.
+    #[error("too many info hashes: a UDP scrape has 74 at most")]
+    TooManyHashes,
 }
 
 impl<'a> Announce<'a> {

@@ -57,6 +57,9 @@ pub enum Refusal {
     /// The site had it.
     #[error("this torrent was taken down")]
     TorrentClosed,
+    /// A scrape over UDP. BEP 41 puts the key into announces alone, so nobody knows whose it is.
+    #[error("a scrape over UDP has no key: scrape over HTTP")]
+    KeylessScrape,
     /// A scrape that names no torrent.
     #[error("full scrape is off: name an info_hash")]
     FullScrape,
@@ -83,6 +86,7 @@ impl Refusal {
             Self::AccountDisabled => "account_disabled",
             Self::UnregisteredTorrent => "unregistered_torrent",
             Self::TorrentClosed => "torrent_closed",
+            Self::KeylessScrape => "keyless_scrape",
             Self::FullScrape => "full_scrape",
             Self::Busy => "busy",
         }

@@ -59,7 +59,9 @@ pub(crate) fn put_answer(out: &mut Vec<u8>, answer: &Answer, peers: &PeerList) {
     put_digits(out, answer.min_interval_secs);
     out.extend_from_slice(b"e5:peers");
     match peers.format() {
-        PeerFormat::Compact => put_bytes(out, &peers.peers),
+        PeerFormat::Compact | PeerFormat::CompactV4 | PeerFormat::CompactV6 => {
+            put_bytes(out, &peers.peers);
+        }
         PeerFormat::Dictionaries { .. } => {
             out.push(b'l');
             out.extend_from_slice(&peers.peers);

@@ -82,10 +82,11 @@ impl Roster {
         }
     }
 
-    /// Whether a member may be in a swarm.
+    /// Whether a member may be in a swarm. Who came without a key may stay until it falls silent.
     pub fn is_active(&self, user: UserId) -> bool {
         let standing = self.standings.get(user);
-        standing.is_some_and(|standing| standing.status == MemberStatus::Active)
+        !user.is_member()
+            || standing.is_some_and(|standing| standing.status == MemberStatus::Active)
     }
 
     /// Takes a member's present state in place of whatever was known.
@@ -243,6 +244,13 @@ mod tests {
             ..member()
         });
         assert_eq!(class(), Ok(class_now));
+    }
+
+    #[test]
+    fn nobody_stays_in_a_swarm_and_a_stranger_does_not() {
+        assert!(roster().is_active(USER));
+        assert!(roster().is_active(UserId::nobody(USER.0)));
+        assert!(!roster().is_active(UserId(3)));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Settings {
     pub max_peers_per_torrent_per_user: usize,
     /// `torrents = "any"`: unknown info hashes are tracked, without accounts.
     pub track_unregistered: bool,
+    /// Whether UDP announces and scrapes of unregistered torrents are answered without a key.
+    pub udp_keyless: bool,
     /// Where a trusted proxy says whom it speaks for.
     pub client_ip_header: Option<HeaderName>,
     /// Who is believed about that.
@@ -37,6 +39,7 @@ impl Default for Settings {
             numwant_max: 200,
             max_peers_per_torrent_per_user: 3,
             track_unregistered: false,
+            udp_keyless: false,
             client_ip_header: None,
             trusted_proxies: Vec::new(),
             allow_ip_param: false,

@@ -96,6 +96,12 @@ impl Swarms {
         (is_open && (only.is_none() || only == torrent.id)).then(|| torrent.counts())
     }
 
+    /// What a scrape without a key says: `None` for a torrent that isn't there, and for one that is registered.
+    pub(crate) fn unregistered_counts(&self, hash: &InfoHash) -> Option<Counts> {
+        let torrent = self.lock(hash)?;
+        torrent.id.is_none().then(|| torrent.counts())
+    }
+
     /// Takes a torrent's present state in place of whatever was known. Its peers stay.
     pub fn put_torrent(&self, torrent: &RegisteredTorrent) {
         let hashes = Hashes {
@@ -110,6 +116,8 @@ impl Swarms {
             // A swarm counts its own snatches: the row read here may be ahead of what the ledger has told it, or behind.
             if swarm.id != Some(torrent.id) {
                 swarm.completed = torrent.completed;
+                // It was open to clients without a key: from now on members are among themselves.
+                swarm.sweep(usize::MAX, usize::MAX, UnixTime(0), UserId::is_member);
             }
             swarm.id = Some(torrent.id);
             swarm.status = torrent.status;

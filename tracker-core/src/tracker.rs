@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use crate::ids::{InfoHash, UnixTime};
+use crate::ids::{InfoHash, UnixTime, UserId};
 use crate::key::TokenKey;
 use crate::outbox::{Outbox, Pressure, Round};
 use crate::query::{self, Announce};
@@ -41,7 +41,7 @@ pub struct Tracker {
 pub struct Scratch {
     /// The reply.
     pub body: Vec<u8>,
-    peers: PeerList,
+    pub(crate) peers: PeerList,
     rng: SmallRng,
 }
 
@@ -91,13 +91,51 @@ pub struct Announced {
     pub after: Option<Round>,
 }
 
+/// An announce that was read, with what its protocol says beside it.
+pub(crate) struct Call<'a> {
+    pub(crate) announce: &'a Announce<'a>,
+    pub(crate) caller: Caller,
+    /// Where the client is.
+    pub(crate) ip: IpAddr,
+    /// How it is told of peers.
+    pub(crate) format: PeerFormat,
+    /// Peers that a reply has room for, however many are wanted.
+    pub(crate) peers_max: usize,
+    pub(crate) now: UnixTime,
+}
+
+/// Who announces.
+pub(crate) enum Caller {
+    /// A member, by their key.
+    Member(Grant),
+    /// Somebody without a key, who isn't told of registered torrents.
+    Nobody(UserId),
+}
+
+/// An announce that was taken. Its peers are in `scratch.peers`.
+pub(crate) struct Taken {
+    pub(crate) answer: Answer,
+    /// Which round of the outbox takes the record along, if there is one.
+    round: Option<Round>,
+}
+
 impl Announced {
-    fn refused(event: Event, refusal: Refusal, scratch: &mut Scratch) -> Self {
+    pub(crate) fn of(event: Event, taken: &Result<Taken, Refusal>) -> Self {
+        let (outcome, round) = match taken {
+            Ok(taken) => (
+                taken
+                    .answer
+                    .warning
+                    .map_or(Outcome::Answered, Outcome::Warned),
+                taken.round,
+            ),
+            Err(refusal) => (Outcome::Refused(*refusal), None),
+        };
         Self {
             event,
-            outcome: refuse(scratch, refusal),
-            is_recorded: false,
-            after: None,
+            outcome,
+            is_recorded: round.is_some(),
+            after: round.filter(|_| event.is_acknowledged()),
         }
     }
 }
@@ -106,7 +144,6 @@ impl Announced {
 struct Visited {
     counts: Counts,
     warning: Option<Warning>,
-    /// Which round of the outbox takes the record along, if there is one.
     round: Option<Round>,
 }
 
@@ -149,63 +186,76 @@ impl Tracker {
         scratch: &mut Scratch,
     ) -> Announced {
         scratch.body.clear();
-        if query.is_empty() {
-            let granted = key
-                .ok_or(Refusal::MissingKey)
-                .and_then(|key| self.roster.grant(key, now));
-            let refusal = granted.err().unwrap_or(Refusal::NotAnAnnounce);
-            return Announced::refused(Event::None, refusal, scratch);
-        }
-        let announce = match Announce::parse(query) {
-            Ok(announce) => announce,
-            Err(error) => return Announced::refused(Event::None, error.into(), scratch),
+        let read = match query.is_empty() {
+            true => Err(self.browsed(key, now)),
+            false => Announce::parse(query).map_err(Refusal::from),
         };
-        let event = announce.event;
-        let visited = match self.answer(key, &announce, from, now, scratch) {
-            Ok(visited) => visited,
-            Err(refusal) => return Announced::refused(event, refusal, scratch),
-        };
-        Announced {
-            event,
-            outcome: visited.warning.map_or(Outcome::Answered, Outcome::Warned),
-            is_recorded: visited.round.is_some(),
-            after: visited.round.filter(|_| event.is_acknowledged()),
+        let event = read.map_or(Event::None, |announce| announce.event);
+        let taken = read.and_then(|announce| self.called(key, &announce, from, now, scratch));
+        match &taken {
+            Ok(taken) => reply::put_answer(&mut scratch.body, &taken.answer, &scratch.peers),
+            Err(refusal) => reply::put_refusal(&mut scratch.body, *refusal),
         }
+        Announced::of(event, &taken)
     }
 
-    fn answer(
+    /// An announce URL without a query, as in a browser: is its key good?
+    fn browsed(&self, key: Option<&[u8]>, now: UnixTime) -> Refusal {
+        let granted = key
+            .ok_or(Refusal::MissingKey)
+            .and_then(|key| self.roster.grant(key, now));
+        granted.err().unwrap_or(Refusal::NotAnAnnounce)
+    }
+
+    fn called(
         &self,
         key: Option<&[u8]>,
         announce: &Announce<'_>,
         from: IpAddr,
         now: UnixTime,
         scratch: &mut Scratch,
-    ) -> Result<Visited, Refusal> {
+    ) -> Result<Taken, Refusal> {
         let key = key.or(announce.key).ok_or(Refusal::MissingKey)?;
         let grant = self.roster.grant(key, now)?;
         let settings = self.settings.load();
         let claimed = announce.ip.filter(|_| settings.allow_ip_param);
-        let ip = claimed.and_then(reply::read_ip).unwrap_or(from);
+        let call = Call {
+            announce,
+            caller: Caller::Member(grant),
+            ip: claimed.and_then(reply::read_ip).unwrap_or(from),
+            format: format_of(announce),
+            peers_max: usize::MAX,
+            now,
+        };
+        self.take(&call, &settings, scratch)
+    }
+
+    /// What an announce does, whichever way it came: to the swarm, to the outbox, and to `scratch.peers`.
+    pub(crate) fn take(
+        &self,
+        call: &Call<'_>,
+        settings: &Settings,
+        scratch: &mut Scratch,
+    ) -> Result<Taken, Refusal> {
+        let announce = call.announce;
         let visitor = Visitor {
-            user: grant.user,
+            user: match call.caller {
+                Caller::Member(grant) => grant.user,
+                Caller::Nobody(user) => user,
+            },
             peer_id: announce.peer_id,
             counters: announce.counters,
             role: role_of(announce),
             event: announce.event,
-            endpoint: Endpoint::new(ip, announce.port),
+            endpoint: Endpoint::new(call.ip, announce.port),
             hash_tag: announce.info_hash.0[19].max(1),
-            now,
+            now: call.now,
         };
-        scratch.peers.begin(
-            format_of(announce),
-            room_for(announce, &settings),
-            visitor.endpoint,
-        );
+        let room = room_for(announce, settings).min(call.peers_max);
+        scratch.peers.begin(call.format, room, visitor.endpoint);
 
         let hash = &announce.info_hash;
-        let visit = |torrent: &mut Torrent| {
-            self.visit(torrent, grant, &visitor, announce.left, &settings, scratch)
-        };
+        let visit = |torrent: &mut Torrent| self.visit(torrent, call, &visitor, settings, scratch);
         let visited = if settings.track_unregistered {
             self.swarms.with_any(hash, visit)?
         } else {
@@ -213,31 +263,34 @@ impl Tracker {
                 .with(hash, visit)
                 .ok_or(Refusal::UnregisteredTorrent)??
         };
-
-        let answer = Answer {
-            counts: visited.counts,
-            external_ip: ip,
-            interval_secs: settings.announce_interval_secs,
-            min_interval_secs: settings.min_interval_secs,
-            warning: visited.warning,
-        };
-        reply::put_answer(&mut scratch.body, &answer, &scratch.peers);
-        Ok(visited)
+        Ok(Taken {
+            answer: Answer {
+                counts: visited.counts,
+                external_ip: call.ip,
+                interval_secs: settings.announce_interval_secs,
+                min_interval_secs: settings.min_interval_secs,
+                warning: visited.warning,
+            },
+            round: visited.round,
+        })
     }
 
     /// What happens while the swarm is locked. All refusals come before the first change.
     fn visit(
         &self,
         torrent: &mut Torrent,
-        grant: Grant,
+        call: &Call<'_>,
         visitor: &Visitor,
-        left: u64,
         settings: &Settings,
         scratch: &mut Scratch,
     ) -> Result<Visited, Refusal> {
         let lane = torrent.id.map(|id| (id, self.outbox.lane(id)));
-        if grant.torrent.is_some() && grant.torrent != torrent.id {
-            return Err(Refusal::WrongTorrent);
+        match call.caller {
+            Caller::Member(grant) if grant.torrent.is_some() && grant.torrent != torrent.id => {
+                return Err(Refusal::WrongTorrent);
+            }
+            Caller::Nobody(_) if torrent.id.is_some() => return Err(Refusal::MissingKey),
+            _ => {}
         }
         if torrent.status == TorrentStatus::Closed {
             return Err(Refusal::TorrentClosed);
@@ -263,7 +316,7 @@ impl Tracker {
                     peer_id: visitor.peer_id,
                 },
                 counters: visitor.counters,
-                left,
+                left: call.announce.left,
                 role: visitor.role,
                 in_swarm: visit.is_in_swarm(),
                 event: visitor.event,
@@ -374,7 +427,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::ids::{TorrentId, UserId};
+    use crate::ids::TorrentId;
     use crate::outbox::LANE_LIMIT;
     use crate::registry::{Member, MemberStatus, RegisteredTorrent, UserClass};
 

@@ -4,14 +4,14 @@
 
 use std::alloc::System;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket};
 use std::sync::Arc;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tracker_core::ids::{InfoHash, TokenId, TorrentId, UnixTime, UserId};
 use tracker_core::key::{Token, TokenKey};
 use tracker_core::registry::{Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass};
-use tracker_core::server::{HttpListener, HttpOptions, Patience};
+use tracker_core::server::{Listener, Options};
 use tracker_core::settings::Settings;
 use tracker_core::tracker::{Outcome, Scratch, Tracker};
 
@@ -62,7 +62,7 @@ fn site() -> (Arc<Tracker>, Vec<(String, String)>) {
 
 /// One test, as two would count each other's.
 #[test]
-fn an_announce_allocates_nothing_and_its_request_once() {
+fn an_announce_allocates_nothing_and_its_http_request_once() {
     let (tracker, asks) = site();
     let mut asks = asks.iter().cycle();
     let mut buffer = Vec::new();
@@ -92,14 +92,16 @@ fn an_announce_allocates_nothing_and_its_request_once() {
     announce(ANNOUNCES);
     assert_eq!(region.change().allocations, 0, "{:?}", region.change());
 
-    let listener = HttpListener::bind(&HttpOptions {
-        listen: vec![(Ipv4Addr::LOCALHOST, 0).into()],
+    let listener = Listener::bind(&Options {
+        http: vec![(Ipv4Addr::LOCALHOST, 0).into()],
+        udp: vec![(Ipv4Addr::LOCALHOST, 0).into()],
         workers: 1,
-        max_connections: 0,
-        patience: Patience::default(),
+        ..Options::default()
     })
     .unwrap();
-    let mut socket = TcpStream::connect(listener.addresses()[0]).unwrap();
+    let mut socket = TcpStream::connect(listener.http()[0]).unwrap();
+    let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    udp.connect(listener.udp()[0]).unwrap();
     let server = listener.serve(&tracker).unwrap();
     let requests: Vec<_> = asks
         .by_ref()
@@ -129,6 +131,56 @@ fn an_announce_allocates_nothing_and_its_request_once() {
     println!("{per_announce} allocations a request");
     // The reply's body; and hyper's read buffer, which lasts for some twenty requests.
     assert!(per_announce < 1.2, "{per_announce}: {change:?}");
+
+    let packets: Vec<_> = asks
+        .take(PEERS as usize)
+        .map(|(key, query)| (udp_announce(&udp, key, query), b"junk".as_slice()))
+        .collect();
+    let mut ask = |count: usize| {
+        let mut reply = [0; 4096];
+        for (packet, junk) in packets.iter().cycle().take(count) {
+            udp.send(junk).unwrap();
+            udp.send(packet).unwrap();
+            let length = udp.recv(&mut reply).unwrap();
+            assert_eq!(reply[..8], *b"\0\0\0\x01tttt");
+            assert!(length > 20);
+        }
+        tracker.outbox.drain(&mut buffer, |_| {});
+    };
+    (0..20).for_each(|_| ask(ANNOUNCES));
+    let region = Region::new(ALLOCATOR);
+    ask(ANNOUNCES);
+    assert_eq!(region.change().allocations, 0, "{:?}", region.change());
     drop(socket);
     server.stop();
+}
+
+/// The same announce over UDP (BEP 15, BEP 41), with a connection id.
+fn udp_announce(socket: &UdpSocket, key: &str, query: &str) -> Vec<u8> {
+    let protocol = 0x0417_2710_1980_u64.to_be_bytes();
+    socket
+        .send(&[&protocol[..], &[0; 4], b"tttt"].concat())
+        .unwrap();
+    let mut connected = [0; 16];
+    socket.recv(&mut connected).unwrap();
+    let number = query.split("port=2").nth(1).unwrap()[..4]
+        .parse::<u16>()
+        .unwrap();
+    let url = format!("/announce/{key}");
+    [
+        &connected[8..],
+        &[0, 0, 0, 1],
+        b"tttt",
+        b"aaaaaaaaaaaaaaaaaaaa",
+        format!("-qB4650- !{number:010}").as_bytes(),
+        &0u64.to_be_bytes(),
+        &1u64.to_be_bytes(),
+        &0u64.to_be_bytes(),
+        &[0; 12],
+        &(-1i32).to_be_bytes(),
+        &(20_000 + number).to_be_bytes(),
+        &[2, u8::try_from(url.len()).unwrap()],
+        url.as_bytes(),
+    ]
+    .concat()
 }

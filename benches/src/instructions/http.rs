@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 use tracker_core::record::Event;
-use tracker_core::server::{HttpListener, HttpOptions, Patience};
+use tracker_core::server::{Listener, Options};
 
 use super::workloads::site;
 use crate::workload::NUMWANT;
@@ -31,14 +31,13 @@ const BODY_BYTES: usize = 300;
 /// Purser, whole, but for the journal.
 pub(super) fn purser(announces: u64) -> Result<()> {
     let site = site();
-    let options = HttpOptions {
-        listen: vec![(Ipv4Addr::LOCALHOST, 0).into()],
+    let options = Options {
+        http: vec![(Ipv4Addr::LOCALHOST, 0).into()],
         workers: 1,
-        max_connections: 0,
-        patience: Patience::default(),
+        ..Options::default()
     };
-    let listener = HttpListener::bind(&options)?;
-    let address = listener.addresses()[0];
+    let listener = Listener::bind(&options)?;
+    let address = listener.http()[0];
     let server = listener.serve(&Arc::clone(&site.tracker))?;
     let announced = run_clients(address, announces);
     server.stop();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use persister::recorder::Recorder;
 use tokio::runtime::Builder;
-use tracker_core::server::{HttpListener, HttpOptions, Patience};
+use tracker_core::server::{Listener, Options};
 use tracker_core::tracker::Tracker;
 
 use super::announcers::{self, Events};
@@ -142,14 +142,14 @@ fn turn(plan: &Plan, events: Events, journal: Option<Duration>, dir: &Path) -> R
         }
         None => Emptying::start(&site.tracker),
     };
-    let options = HttpOptions {
-        listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
+    let options = Options {
+        http: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
         workers: 1,
         max_connections: 0,
-        patience: Patience::default(),
+        ..Options::default()
     };
-    let listener = HttpListener::bind(&options)?;
-    let address = *listener.addresses().first().context("no address")?;
+    let listener = Listener::bind(&options)?;
+    let address = *listener.http().first().context("no address")?;
     let server = listener.serve(&site.tracker)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let announce = |count| {

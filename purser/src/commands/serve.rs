@@ -17,7 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tracker_core::ids::UnixTime;
 use tracker_core::key::TokenKey;
-use tracker_core::server::{HttpListener, HttpServer};
+use tracker_core::server::{Listener, Server};
 use tracker_core::tracker::Tracker;
 
 use super::{open_store, open_unmigrated, site_key};
@@ -234,7 +234,7 @@ async fn ledger_ended(tracking: Option<&Tracking>) {
 
 /// The listening sockets.
 struct Doors {
-    announce: Option<HttpListener>,
+    announce: Option<Listener>,
     api: Option<TcpListener>,
     metrics: TcpListener,
 }
@@ -242,7 +242,7 @@ struct Doors {
 impl Doors {
     async fn open(config: &Config, mode: Mode, open_files: Option<u64>) -> Result<Self> {
         let announce = match mode.has_tracker() {
-            true => Some(HttpListener::bind(&settings::http_options(
+            true => Some(Listener::bind(&settings::listen_options(
                 config, open_files,
             ))?),
             false => None,
@@ -264,14 +264,16 @@ impl Doors {
 
     /// With the ports that the kernel chose where the config says 0.
     fn addresses(&self, config: &Config) -> banner::Addresses {
-        let announce = self.announce.as_ref().map(|listener| {
+        let announcing = self.announce.as_ref().map(|listener| {
             let mut config = config.clone();
-            config.tracker.http = listener.addresses().to_vec();
-            config.public_url()
+            config.tracker.http = listener.http().to_vec();
+            config.tracker.udp = listener.udp().to_vec();
+            config
         });
         let bound = |listener: &TcpListener| listener.local_addr().ok();
         banner::Addresses {
-            announce,
+            announce: announcing.as_ref().map(Config::public_url),
+            udp: announcing.as_ref().and_then(Config::udp_url),
             api: self.api.as_ref().and_then(bound),
             metrics: bound(&self.metrics),
         }
@@ -292,7 +294,7 @@ async fn listen(key: &str, address: std::net::SocketAddr) -> Result<TcpListener>
 /// Announces, and the ledger behind them.
 struct Tracking {
     tracker: Arc<Tracker>,
-    server: HttpServer,
+    server: Server,
     recorder: Recorder,
     ledger: JoinHandle<Result<Left, FlushError>>,
     stop_ledger: watch::Sender<bool>,
@@ -305,7 +307,7 @@ impl Tracking {
         config: &Config,
         store: &Store,
         token_key: TokenKey,
-        listener: HttpListener,
+        listener: Listener,
         parts: &mut JoinSet<(&'static str, Result<()>)>,
         stopped: &watch::Receiver<bool>,
     ) -> Result<Self> {

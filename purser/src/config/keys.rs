@@ -44,7 +44,7 @@ const HOUR_MS: i64 = 3_600_000;
 const DAY_SECS: i64 = 86_400;
 
 /// Every key, in the order of `config.toml`.
-pub(super) const KEYS: [Key; 32] = [
+pub(super) const KEYS: [Key; 33] = [
     key("data_dir", Text(rule(not_empty, "the path of a folder"))),
     key(
         "database_url",
@@ -89,6 +89,7 @@ pub(super) const KEYS: [Key; 32] = [
             "registered or any",
         )),
     ),
+    key("tracker.udp_keyless", Flag),
     key(
         "tracker.client_ip_header",
         Text(rule(

@@ -12,8 +12,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
-use super::Config;
 use super::keys::{KEYS, Key, Raw};
+use super::{Config, TorrentPolicy};
 
 /// Read when the command line names no other file.
 const USUAL_FILE: &str = "config.toml";
@@ -248,6 +248,14 @@ fn check_together(config: &Config, places: &BTreeMap<&str, String>) -> Result<()
         ensure!(
             low_value <= high_value,
             "{place}: {low} ({low_value}) is more than {high} ({high_value})"
+        );
+    }
+    if tracker.udp_keyless && tracker.torrents == TorrentPolicy::Registered {
+        let place = places
+            .get("tracker.udp_keyless")
+            .map_or("tracker.udp_keyless", String::as_str);
+        bail!(
+            "{place}: needs tracker.torrents = \"any\": a registered torrent isn't for clients without a key"
         );
     }
     Ok(())

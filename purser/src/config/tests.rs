@@ -161,6 +161,10 @@ fn a_wrong_file_gets_one_line_that_says_where() {
             "config.toml:1: tracker.numwant_default: tracker.numwant_default (201) is more than tracker.numwant_max (200)",
         ),
         (
+            "tracker.udp_keyless = true",
+            "config.toml:1: tracker.udp_keyless: needs tracker.torrents = \"any\": a registered torrent isn't for clients without a key",
+        ),
+        (
             "tracker.max_peers_per_torrent_per_user = 101",
             "config.toml:1: tracker.max_peers_per_torrent_per_user: 101 is not a whole number from 1 to 100",
         ),
@@ -273,6 +277,28 @@ fn a_wrong_variable_or_option_is_named() {
     for (pair, expected) in set {
         assert_eq!(load_all("", &[], &[pair]).unwrap_err(), expected);
     }
+}
+
+#[test]
+fn udp_urls_have_the_host_of_the_others_and_a_port_of_their_own() {
+    let url = |set: &[&str]| load_all("", &[], set).unwrap().udp_url();
+    let table = [
+        ("", "udp://localhost:6969"),
+        ("http://t.example.org", "udp://t.example.org:6969"),
+        ("https://t.example.org/", "udp://t.example.org:6969"),
+        ("http://t.example.org:8080/site", "udp://t.example.org:6969"),
+        ("http://[2001:db8::1]", "udp://[2001:db8::1]:6969"),
+        ("http://[2001:db8::1]:80", "udp://[2001:db8::1]:6969"),
+    ];
+    for (public, expected) in table {
+        let public = format!("tracker.public_url={public}");
+        assert_eq!(url(&[&public]).as_deref(), Some(expected), "{public}");
+    }
+    assert_eq!(
+        url(&["tracker.udp=[::]:7000"]).as_deref(),
+        Some("udp://localhost:7000")
+    );
+    assert_eq!(url(&["tracker.udp="]), None);
 }
 
 #[test]

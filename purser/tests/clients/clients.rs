@@ -12,9 +12,10 @@ use crate::programs::{Program, clean, free_port};
 use crate::site::Site;
 use crate::torrents::PYTHON;
 
-/// Arguments: the .torrent, the folder, where to listen. Runs until SIGINT; the session's end waits for the tracker.
+/// Arguments: the .torrent, the folder, where to listen. Runs until SIGINT, and ends once the tracker has answered `stopped`
+/// for both of a hybrid's hashes (or hasn't, for a while). A session's end alone wouldn't say it over UDP.
 const LIBTORRENT: &str = "
-import signal, sys
+import signal, sys, time
 import libtorrent
 
 torrent, folder, listen = sys.argv[1:]
@@ -28,12 +29,24 @@ session = libtorrent.session({
     'ssrf_mitigation': False, # it would announce to loopback addresses at /announce only, without the key
     'alert_mask': libtorrent.alert.category_t.all_categories,
 })
-session.add_torrent({'ti': libtorrent.torrent_info(torrent), 'save_path': folder})
-while signal.sigtimedwait([signal.SIGINT], 0.1) is None:
+handle = session.add_torrent({'ti': libtorrent.torrent_info(torrent), 'save_path': folder})
+
+def replies():
+    count = 0
     for alert in session.pop_alerts():
+        count += isinstance(alert, libtorrent.tracker_reply_alert)
         if isinstance(alert, (libtorrent.tracker_announce_alert, libtorrent.tracker_error_alert)):
             print(alert.message(), flush=True)
-del session
+    return count
+
+while signal.sigtimedwait([signal.SIGINT], 0.1) is None:
+    replies()
+handle.unset_flags(libtorrent.torrent_flags.auto_managed)
+handle.pause()
+answered, begun = 0, time.monotonic()
+while answered < 2 and time.monotonic() < begun + 20:
+    answered += replies()
+    time.sleep(0.1)
 ";
 
 /// What a client starts with. If the torrent's file is in the folder, it seeds; else it gets it, and seeds then.

@@ -3,7 +3,7 @@
 //! A v1 torrent is moved by Transmission and aria2. A hybrid is moved by two libtorrents (which qBittorrent and Deluge
 //! are made of), because neither of the others can do it in Debian 12: Transmission 3.00 calls hybrids corrupt
 //! (transmission/transmission#1339), aria2 1.36 gets their info hash wrong (aria2/aria2#1903). libtorrent announces both
-//! of a hybrid's hashes, so that all that it counts comes twice.
+//! of a hybrid's hashes, so that all that it counts comes twice. They do it over HTTP, and over UDP.
 //!
 //! Ignored unless asked for, as the clients have to be installed: `scripts/test` does that, and runs them.
 
@@ -39,16 +39,34 @@ enum Clients {
     TransmissionToAria2,
     TransmissionFromAria2,
     LibtorrentToLibtorrent,
+    /// The only one of the three that puts the key into UDP announces (BEP 41).
+    LibtorrentToLibtorrentOverUdp,
+}
+
+impl Clients {
+    fn are_libtorrents(self) -> bool {
+        matches!(
+            self,
+            Self::LibtorrentToLibtorrent | Self::LibtorrentToLibtorrentOverUdp
+        )
+    }
 }
 
 /// Ann has the file, Bob wants it.
 fn file_is_moved_and_counted(clients: Clients, address: IpAddr, database: Database) {
     let mut site = Site::start(address, database);
-    let (ann, bob) = (site.create_user("ann"), site.create_user("bob"));
+    let (mut ann, mut bob) = (site.create_user("ann"), site.create_user("bob"));
+    let (protocol, other) = match clients {
+        Clients::LibtorrentToLibtorrentOverUdp => ("udp", "http"),
+        _ => ("http", "udp"),
+    };
+    if protocol == "udp" {
+        (ann, bob) = (site.over_udp(&ann), site.over_udp(&bob));
+    }
     let (has, wants) = (site.folder("has"), site.folder("wants"));
-    let kind = match clients {
-        Clients::LibtorrentToLibtorrent => Kind::Hybrid,
-        _ => Kind::V1,
+    let kind = match clients.are_libtorrents() {
+        true => Kind::Hybrid,
+        false => Kind::V1,
     };
     let torrent = torrents::make(&has, kind, &ann);
     site.register(&torrent, &[&ann, &bob]);
@@ -68,7 +86,9 @@ fn file_is_moved_and_counted(clients: Clients, address: IpAddr, database: Databa
     let mut first = match clients {
         Clients::TransmissionToAria2 => seeder.transmission(),
         Clients::TransmissionFromAria2 => leecher.transmission(),
-        Clients::LibtorrentToLibtorrent => seeder.libtorrent(),
+        Clients::LibtorrentToLibtorrent | Clients::LibtorrentToLibtorrentOverUdp => {
+            seeder.libtorrent()
+        }
     };
     until("the first client in the swarm", PATIENCE, || {
         site.sessions_in_swarms() == 1
@@ -76,7 +96,9 @@ fn file_is_moved_and_counted(clients: Clients, address: IpAddr, database: Databa
     let mut second = match clients {
         Clients::TransmissionToAria2 => leecher.aria2(),
         Clients::TransmissionFromAria2 => seeder.aria2(),
-        Clients::LibtorrentToLibtorrent => leecher.libtorrent(),
+        Clients::LibtorrentToLibtorrent | Clients::LibtorrentToLibtorrentOverUdp => {
+            leecher.libtorrent()
+        }
     };
     until("`completed`", PATIENCE, || site.announces("completed") >= 1);
     until("a snatch in the database", ONE_FLUSH, || {
@@ -91,6 +113,8 @@ fn file_is_moved_and_counted(clients: Clients, address: IpAddr, database: Databa
         site.sessions_in_swarms() == 0
     });
     expect_the_file_on_both_accounts(&site);
+    assert!(site.announces_over(protocol) >= 5, "that many events");
+    assert_eq!(site.announces_over(other), 0);
 
     let (sent, arrived) = (
         fs::read(has.join(FILE_NAME)).unwrap(),
@@ -140,6 +164,8 @@ cases! {
         "needs transmission, aria2 and PURSER_TEST_POSTGRES: scripts/test runs it";
     hybrid_torrent_over_ipv4: LibtorrentToLibtorrent, V4, Sqlite, "needs python3-libtorrent: scripts/test runs it";
     hybrid_torrent_over_ipv6: LibtorrentToLibtorrent, V6, Sqlite, "needs python3-libtorrent: scripts/test runs it";
+    udp_over_ipv4: LibtorrentToLibtorrentOverUdp, V4, Sqlite, "needs python3-libtorrent: scripts/test runs it";
+    udp_over_ipv6: LibtorrentToLibtorrentOverUdp, V6, Sqlite, "needs python3-libtorrent: scripts/test runs it";
     hybrid_torrent_on_postgres: LibtorrentToLibtorrent, V6, Postgres,
         "needs python3-libtorrent and PURSER_TEST_POSTGRES: scripts/test runs it";
 }

@@ -29,6 +29,7 @@ pub(crate) enum Database {
 pub(crate) struct Site {
     server: Program,
     announce: SocketAddr,
+    udp_port: String,
     metrics: SocketAddr,
     database: TestDatabase,
     folder: TempDir,
@@ -53,8 +54,10 @@ impl Site {
         let mut documents = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>();
         let banner = documents.next().expect("a banner").unwrap();
         let port = authority(&banner["announce"]).rsplit_once(':').unwrap().1;
+        let udp_port = authority(&banner["udp"]).rsplit_once(':').unwrap().1;
         Self {
             server,
+            udp_port: udp_port.to_owned(),
             announce: SocketAddr::new(address, port.parse().unwrap()),
             metrics: authority(&banner["metrics"]).parse().unwrap(),
             database,
@@ -72,6 +75,14 @@ impl Site {
     /// A new member's announce URL.
     pub(crate) fn create_user(&self, name: &str) -> String {
         self.run(&["create-user", "--username", name])
+    }
+
+    /// The same announce URL for UDP.
+    pub(crate) fn over_udp(&self, announce_url: &str) -> String {
+        let (_, key) = announce_url.rsplit_once('/').unwrap();
+        let host = announce_url.strip_prefix("http://").unwrap();
+        let (host, _) = host.rsplit_once(':').unwrap();
+        format!("udp://{host}:{}/announce/{key}", self.udp_port)
     }
 
     /// Adds the torrent, and waits until the tracker knows it and these members.
@@ -92,11 +103,19 @@ impl Site {
 
     /// Announces with this event that were answered.
     pub(crate) fn announces(&self, event: &str) -> u32 {
+        self.answered(&format!("event=\"{event}\""))
+    }
+
+    /// Announces by this protocol that were answered.
+    pub(crate) fn announces_over(&self, protocol: &str) -> u32 {
+        self.answered(&format!("protocol=\"{protocol}\""))
+    }
+
+    fn answered(&self, label: &str) -> u32 {
         let metrics = get(self.metrics, "/metrics");
-        let event = format!("event=\"{event}\"");
         metrics
             .lines()
-            .filter(|line| line.starts_with("purser_announces_total{") && line.contains(&event))
+            .filter(|line| line.starts_with("purser_announces_total{") && line.contains(label))
             .filter(|line| !line.contains("outcome=\"refused\""))
             .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u32>().unwrap())
             .sum()

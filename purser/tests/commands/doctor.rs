@@ -1,7 +1,7 @@
 //! `purser doctor`.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::thread;
 
 use persister::journal::{JournalId, Options, Position, open};
@@ -78,6 +78,8 @@ fn what_is_wrong_is_named_and_status_1() {
     let sandbox = Sandbox::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
+    let taken_udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let udp_address = taken_udp.local_addr().unwrap();
     let table = [
         (
             "--set data_dir=/dev/null/x".to_owned(),
@@ -86,6 +88,10 @@ fn what_is_wrong_is_named_and_status_1() {
         (
             format!("--set metrics.listen={address}"),
             "FAIL  port        metrics.listen ",
+        ),
+        (
+            format!("--set tracker.udp={udp_address}"),
+            "FAIL  port        tracker.udp ",
         ),
         (
             "--set redis_url=redis://:geheim@127.0.0.1:1".to_owned(),

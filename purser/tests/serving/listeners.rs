@@ -1,6 +1,6 @@
 //! What the other listeners say: health, metrics, problems; and ports that can't be had.
 
-use std::net::{Ipv6Addr, TcpListener};
+use std::net::{Ipv6Addr, TcpListener, UdpSocket};
 
 use crate::site::{Database, Site, until};
 
@@ -111,13 +111,16 @@ fn host_that_is_not_allowed_is_turned_away() {
 fn taken_port_is_one_clear_line_and_nothing_half_done() {
     let taken = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for (variable, key) in [
-        ("PURSER__TRACKER__HTTP", "tracker.http"),
-        ("PURSER__API__LISTEN", "api.listen"),
-        ("PURSER__METRICS__LISTEN", "metrics.listen"),
+    let taken_udp = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+    let udp_address = taken_udp.local_addr().unwrap().to_string();
+    for (variable, key, address) in [
+        ("PURSER__TRACKER__HTTP", "tracker.http", &address),
+        ("PURSER__TRACKER__UDP", "tracker.udp", &udp_address),
+        ("PURSER__API__LISTEN", "api.listen", &address),
+        ("PURSER__METRICS__LISTEN", "metrics.listen", &address),
     ] {
         let site = Site::new(Database::Sqlite);
-        let line = site.run_badly("serve", &[(variable, &address)]);
+        let line = site.run_badly("serve", &[(variable, address)]);
         assert_eq!(
             line,
             format!("purser: {key}: {address} is taken by another program")

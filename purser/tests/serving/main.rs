@@ -7,6 +7,7 @@ mod site;
 
 mod lifecycle;
 mod listeners;
+mod udp;
 
 // Accounts are exact, whatever breaks.
 mod crashes;

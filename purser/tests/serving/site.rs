@@ -100,6 +100,7 @@ impl Site {
             .env_clear()
             .env("DATABASE_URL", &self.database_url)
             .env("PURSER__TRACKER__HTTP", "[::]:0")
+            .env("PURSER__TRACKER__UDP", "[::]:0")
             .env("PURSER__API__LISTEN", "127.0.0.1:0")
             .env("PURSER__METRICS__LISTEN", "127.0.0.1:0")
             .env("PURSER__METRICS__LISTEN_API", "127.0.0.1:0")

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use metrics::{Counter, Gauge};
 
@@ -79,14 +79,13 @@ impl Counts {
         self.saved().is_multiple_of(TIMED).then(Instant::now)
     }
 
-    pub(crate) fn announced(&self, announced: &Announced, begun: Option<Instant>) {
+    pub(crate) fn announced(&self, announced: &Announced, took: Option<Duration>) {
         self.announces[announced.event as usize][position(announced.outcome)]
             .0
             .add(1);
-        if let Some(begun) = begun {
-            let nanos = begun.elapsed().as_nanos();
-            self.last_nanos
-                .set(u64::try_from(nanos).unwrap_or(u64::MAX));
+        if let Some(took) = took {
+            let nanos = u64::try_from(took.as_nanos());
+            self.last_nanos.set(nanos.unwrap_or(u64::MAX));
         }
         let nanos = self.last_nanos.get();
         self.buckets[bucket(nanos)].add(1);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::Duration;
 
 use super::meters::Counts;
 use crate::ids::UnixTime;
@@ -44,13 +44,13 @@ impl AtRest {
         }
     }
 
-    /// An announce is answered, as far as memory is concerned. It is timed now and then: [`Counts::begin`].
-    pub(crate) fn announced(&self, announced: &Announced, begun: Option<Instant>) {
+    /// An announce is answered, as far as memory is concerned. What it took is known now and then: [`Counts::begin`].
+    pub(crate) fn announced(&self, announced: &Announced, took: Option<Duration>) {
         if announced.is_recorded {
             self.rings
                 .save(announced.after.is_some(), &self.tracker.outbox);
         }
-        self.counts.announced(announced, begun);
+        self.counts.announced(announced, took);
         if self.counts.saved().is_multiple_of(SAME_MOMENT) {
             self.now.store(0, Relaxed);
             if self.counts.are_many() {
@@ -59,10 +59,36 @@ impl AtRest {
         }
     }
 
-    /// Called whenever the thread is about to sleep.
-    pub(crate) fn give(&self) {
+    /// Wakes the journal without waiting for a rest.
+    pub(crate) fn ring(&self) {
         self.rings.give(&self.tracker.outbox);
+    }
+
+    pub(crate) fn give(&self) {
+        self.ring();
         self.counts.give(&self.tracker.timings);
         self.now.store(0, Relaxed);
+    }
+}
+
+/// One worker's, for both.
+#[derive(Clone)]
+pub(crate) struct AtRests {
+    pub(crate) http: Arc<AtRest>,
+    pub(crate) udp: Arc<AtRest>,
+}
+
+impl AtRests {
+    pub(crate) fn new(tracker: &Arc<Tracker>) -> Self {
+        Self {
+            http: Arc::new(AtRest::new(tracker, "http")),
+            udp: Arc::new(AtRest::new(tracker, "udp")),
+        }
+    }
+
+    /// Called whenever the thread is about to sleep.
+    pub(crate) fn give(&self) {
+        self.http.give();
+        self.udp.give();
     }
 }

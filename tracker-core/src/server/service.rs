@@ -21,6 +21,7 @@ use crate::outbox::Round;
 use crate::refusal::Refusal;
 use crate::reply::is_somebody;
 use crate::settings::Settings;
+use crate::target::{Target, target};
 use crate::tracker::{Scratch, Tracker, refuse};
 
 pub(crate) struct Service {
@@ -44,13 +45,6 @@ impl Future for Reply {
             Self::Promised(reply) => reply.as_mut().poll(context).map(Ok),
         }
     }
-}
-
-/// What a path asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target<'a> {
-    Announce(Option<&'a [u8]>),
-    Scrape(Option<&'a [u8]>),
 }
 
 impl Service {
@@ -136,7 +130,8 @@ impl Service {
                 let begun = self.at_rest.counts.begin();
                 let from = client_ip(request, socket, &self.tracker.settings.load());
                 let announced = self.tracker.announce_unrung(key, query, from, now, scratch);
-                self.at_rest.announced(&announced, begun);
+                let took = begun.map(|begun| begun.elapsed());
+                self.at_rest.announced(&announced, took);
                 announced.after
             }
             Target::Scrape(key) => {
@@ -158,23 +153,6 @@ impl Service {
         let scratch = &mut *self.scratch.borrow_mut();
         self.refuse(scratch, Refusal::Busy);
         *reply.body_mut() = Full::new(Bytes::copy_from_slice(&scratch.body));
-    }
-}
-
-/// `/announce/{key}`, `/{key}/announce` or `/announce` (its key is in the query), and the same with `scrape`.
-fn target(path: &[u8]) -> Option<Target<'_>> {
-    let path = path.strip_prefix(b"/")?;
-    let path = path.strip_suffix(b"/").unwrap_or(path);
-    let (first, second) = match memchr::memchr(b'/', path) {
-        Some(slash) => (&path[..slash], Some(&path[slash + 1..])),
-        None => (path, None),
-    };
-    match (first, second) {
-        (b"announce", key) => Some(Target::Announce(key)),
-        (b"scrape", key) => Some(Target::Scrape(key)),
-        (key, Some(b"announce")) => Some(Target::Announce(Some(key))),
-        (key, Some(b"scrape")) => Some(Target::Scrape(Some(key))),
-        _ => None,
     }
 }
 
@@ -205,30 +183,4 @@ fn forwarded_ip(text: &[u8]) -> Option<IpAddr> {
     let with_port = || Some(text.parse::<SocketAddr>().ok()?.ip());
     let ip: IpAddr = text.parse().ok().or_else(in_brackets).or_else(with_port)?;
     Some(ip.to_canonical()).filter(is_somebody)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn url_forms_are_told_apart() {
-        let table: [(&str, Option<Target>); 12] = [
-            ("/announce/KEY", Some(Target::Announce(Some(b"KEY")))),
-            ("/announce/KEY/", Some(Target::Announce(Some(b"KEY")))),
-            ("/KEY/announce", Some(Target::Announce(Some(b"KEY")))),
-            ("/KEY/announce/", Some(Target::Announce(Some(b"KEY")))),
-            ("/announce", Some(Target::Announce(None))),
-            ("/announce/", Some(Target::Announce(None))),
-            ("/scrape/KEY", Some(Target::Scrape(Some(b"KEY")))),
-            ("/KEY/scrape", Some(Target::Scrape(Some(b"KEY")))),
-            ("/scrape", Some(Target::Scrape(None))),
-            ("/", None),
-            ("/favicon.ico", None),
-            ("/KEY/stats", None),
-        ];
-        for (path, expected) in table {
-            assert_eq!(target(path.as_bytes()), expected, "{path}");
-        }
-    }
 }

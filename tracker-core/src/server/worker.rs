@@ -1,7 +1,7 @@
 //! One core's share: accepts connections, serves them, closes those that stand still.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, TcpListener};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,9 @@ use tokio::time::{Instant, sleep};
 
 use super::connection::{Activity, Patience, Sweeps, Watched};
 use super::meters::Meters;
-use super::rest::AtRest;
+use super::rest::{AtRest, AtRests};
 use super::service::Service;
+use super::udp::{Shared, UdpWorker};
 use crate::tracker::Tracker;
 
 /// A scrape of 200 torrents fits; whatever is longer gets a 4xx.
@@ -45,33 +46,77 @@ pub(crate) struct Limits {
     pub(crate) patience: Patience,
 }
 
-/// A worker's whole life. Returns once stopped and drained.
-pub(crate) fn run(
-    runtime: &LocalRuntime,
-    tracker: Arc<Tracker>,
-    at_rest: Arc<AtRest>,
-    listeners: Vec<TcpListener>,
-    limits: Limits,
-    stopped: &mut watch::Receiver<bool>,
-) {
-    runtime.block_on(async {
-        let worker = Rc::new(Worker::new(tracker, at_rest, limits));
-        let mut accepting = Vec::new();
-        for listener in listeners {
-            match tokio::net::TcpListener::from_std(listener) {
-                Ok(listener) => accepting.push(tokio::task::spawn_local(
-                    Rc::clone(&worker).accept(listener),
-                )),
-                Err(error) => tracing::error!(%error, "an announce socket can't be used"),
+/// The sockets of one worker.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    pub(crate) http: Vec<std::net::TcpListener>,
+    pub(crate) udp: Vec<std::net::UdpSocket>,
+}
+
+/// What a worker is given at its start.
+pub(crate) struct Start {
+    pub(crate) tracker: Arc<Tracker>,
+    pub(crate) at_rest: AtRests,
+    pub(crate) sockets: Sockets,
+    pub(crate) limits: Limits,
+    pub(crate) shared: Shared,
+}
+
+impl Start {
+    /// A worker's whole life. Returns once stopped and drained.
+    pub(crate) fn run(self, runtime: &LocalRuntime, stopped: &mut watch::Receiver<bool>) {
+        runtime.block_on(async {
+            let Self {
+                tracker,
+                at_rest,
+                sockets,
+                limits,
+                shared,
+            } = self;
+            let udp = UdpWorker::new(Arc::clone(&tracker), at_rest.udp, shared);
+            let udp = serve_udp(udp, sockets.udp, stopped);
+            let worker = Rc::new(Worker::new(tracker, at_rest.http, limits));
+            let mut accepting = Vec::new();
+            for listener in sockets.http {
+                match tokio::net::TcpListener::from_std(listener) {
+                    Ok(listener) => accepting.push(tokio::task::spawn_local(
+                        Rc::clone(&worker).accept(listener),
+                    )),
+                    Err(error) => tracing::error!(%error, "an announce socket can't be used"),
+                }
             }
+            let sweeping = tokio::task::spawn_local(Rc::clone(&worker).sweep());
+            // An error means that the sender is gone: stop as well.
+            let _ = stopped.wait_for(|&stop| stop).await;
+            accepting.iter().for_each(JoinHandle::abort);
+            sweeping.abort();
+            worker.drain().await;
+            for window in udp {
+                // It panicked if it didn't end by itself: the others go on.
+                let _ = window.await;
+            }
+        });
+    }
+}
+
+/// A task for each UDP socket; they end by themselves once stopped and drained.
+fn serve_udp(
+    worker: UdpWorker,
+    sockets: Vec<std::net::UdpSocket>,
+    stopped: &watch::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
+    let worker = Rc::new(worker);
+    let serve = |socket| match tokio::net::UdpSocket::from_std(socket) {
+        Ok(socket) => {
+            let served = Rc::clone(&worker).serve(socket, stopped.clone());
+            Some(tokio::task::spawn_local(served))
         }
-        let sweeping = tokio::task::spawn_local(Rc::clone(&worker).sweep());
-        // An error means that the sender is gone: stop as well.
-        let _ = stopped.wait_for(|&stop| stop).await;
-        accepting.iter().for_each(JoinHandle::abort);
-        sweeping.abort();
-        worker.drain().await;
-    });
+        Err(error) => {
+            tracing::error!(%error, "an announce socket can't be used");
+            None
+        }
+    };
+    sockets.into_iter().filter_map(serve).collect()
 }
 
 struct Worker {

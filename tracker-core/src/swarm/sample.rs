@@ -12,12 +12,19 @@ pub enum PeerFormat {
     /// `peers` (BEP 23) and `peers6` (BEP 7), as strings.
     #[default]
     Compact,
+    /// IPv4 endpoints alone, of six bytes (BEP 15).
+    CompactV4,
+    /// IPv6 endpoints alone, of eighteen bytes (BEP 15).
+    CompactV6,
     /// A list of dictionaries (BEP 3).
     Dictionaries {
         /// With the peers' ids.
         peer_ids: bool,
     },
 }
+
+/// For one wanted endpoint of one family: a swarm in which every eighth peer has one gives as many as are wanted.
+const LOOKS: usize = 8;
 
 /// Reused from one reply to the next, so that a reply allocates nothing.
 #[derive(Debug, Default)]
@@ -50,15 +57,27 @@ impl PeerList {
         self.room
     }
 
+    /// How many peers may be looked at to find `wanted` endpoints. A client of one family has no use for all of them, and
+    /// mustn't have the whole swarm searched for the few of its kind.
+    pub(crate) fn looks(&self, wanted: usize) -> usize {
+        match self.format {
+            PeerFormat::CompactV4 | PeerFormat::CompactV6 => wanted.saturating_mul(LOOKS),
+            PeerFormat::Compact | PeerFormat::Dictionaries { .. } => usize::MAX,
+        }
+    }
+
     /// Adds a peer's endpoints, unless the client would meet itself there.
     pub(crate) fn push(&mut self, peer: &Peer) {
         if self.own.is_some_and(|own| peer.is_at(own)) {
             return;
         }
-        if let Some(compact) = peer.v4() {
+        if let Some(compact) = peer.v4()
+            && self.format != PeerFormat::CompactV6
+        {
             self.push_v4(compact, peer);
         }
         if let Some(compact) = peer.v6()
+            && self.format != PeerFormat::CompactV4
             && self.room > 0
         {
             self.push_v6(compact, peer);
@@ -68,7 +87,9 @@ impl PeerList {
     fn push_v4(&mut self, compact: &[u8; 6], peer: &Peer) {
         self.room -= 1;
         match self.format {
-            PeerFormat::Compact => self.peers.extend_from_slice(compact),
+            PeerFormat::Compact | PeerFormat::CompactV4 | PeerFormat::CompactV6 => {
+                self.peers.extend_from_slice(compact);
+            }
             PeerFormat::Dictionaries { peer_ids } => {
                 let [a, b, c, d, high, low] = *compact;
                 let ip = Ipv4Addr::new(a, b, c, d).into();
@@ -80,7 +101,9 @@ impl PeerList {
     fn push_v6(&mut self, compact: &[u8; 18], peer: &Peer) {
         self.room -= 1;
         match self.format {
-            PeerFormat::Compact => self.peers6.extend_from_slice(compact),
+            PeerFormat::Compact | PeerFormat::CompactV4 | PeerFormat::CompactV6 => {
+                self.peers6.extend_from_slice(compact);
+            }
             PeerFormat::Dictionaries { peer_ids } => {
                 let mut ip = [0; 16];
                 ip.copy_from_slice(&compact[..16]);

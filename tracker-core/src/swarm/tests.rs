@@ -19,13 +19,18 @@ fn hybrid() -> RegisteredTorrent {
 }
 
 fn join(swarms: &Swarms, hash: &InfoHash, user: u32, role: Role) {
+    let endpoint = Endpoint::V4([127, 0, 0, 1, 1, user as u8]);
+    join_at(swarms, hash, user, role, endpoint);
+}
+
+fn join_at(swarms: &Swarms, hash: &InfoHash, user: u32, role: Role, endpoint: Endpoint) {
     let visitor = Visitor {
         user: UserId(user),
         peer_id: PeerId([1; 20]),
         counters: Counters::default(),
         role,
         event: Event::Started,
-        endpoint: Endpoint::V4([127, 0, 0, 1, 1, user as u8]),
+        endpoint,
         hash_tag: hash.0[19],
         now: UnixTime(100),
     };
@@ -113,4 +118,55 @@ async fn sweep_takes_empty_unregistered_swarms_away_and_leaves_registered_ones()
             ..Counts::default()
         })
     );
+}
+
+/// A client of one family isn't told of the other, and the swarm isn't searched for the few that it could be told of.
+#[test]
+fn one_family_is_found_by_a_bounded_search() {
+    let own = Endpoint::new(std::net::Ipv6Addr::LOCALHOST.into(), 1);
+    let mut rng = SmallRng::seed_from_u64(1);
+    let swarm_of = |peers: u32| {
+        let swarms = Swarms::default();
+        (0..peers).for_each(|user| join(&swarms, &V1, user, Role::Seeder));
+        swarms
+    };
+    let mut found_in = |swarms: &Swarms, format| {
+        swarms.with_any(&V1, |torrent| {
+            let visitor = Visitor {
+                user: UserId(1_000_000),
+                peer_id: PeerId([2; 20]),
+                counters: Counters::default(),
+                role: Role::Seeder,
+                event: Event::Started,
+                endpoint: own,
+                hash_tag: 1,
+                now: UnixTime(100),
+            };
+            let rules = Rules {
+                min_interval_secs: 0,
+                max_clients: 3,
+            };
+            let mut found = 0;
+            for _ in 0..200 {
+                let visit = torrent.announce(&visitor, rules, &mut rng);
+                let mut list = PeerList::default();
+                let other = Endpoint::V4([9; 6]);
+                list.begin(format, 2, other);
+                torrent.sample(&visit, Role::Leecher, &mut list, &mut rng);
+                assert!(list.peers.is_empty() || format == PeerFormat::CompactV4);
+                found += list.peers6.len() / 18 + list.peers.len() / 6;
+            }
+            found
+        })
+    };
+    // The visitor is the only one over IPv6, and doesn't meet itself.
+    let (small, large) = (swarm_of(10), swarm_of(5000));
+    assert_eq!(found_in(&small, PeerFormat::CompactV6), 0);
+    assert_eq!(found_in(&small, PeerFormat::CompactV4), 400);
+    for swarms in [&small, &large] {
+        join_at(swarms, &V1, 2_000_000, Role::Seeder, Endpoint::V6([6; 18]));
+    }
+    assert_eq!(found_in(&small, PeerFormat::CompactV6), 200);
+    let lucky = found_in(&large, PeerFormat::CompactV6);
+    assert!(lucky < 20, "{lucky} of 200 looks at 16 of 5000");
 }

@@ -183,7 +183,8 @@ impl Torrent {
         self.run(self.crowd.leechers(), 0, visit.position, list, rng);
     }
 
-    /// Neighbours from a random place on, round the corner if need be, until only `leave` places are free.
+    /// Neighbours from a random place on, round the corner if need be, until only `leave` places are free or enough were
+    /// [looked at](PeerList::looks).
     fn run(
         &self,
         part: Range<usize>,
@@ -201,7 +202,8 @@ impl Torrent {
         } else {
             part.start
         };
-        for at in (start..part.end).chain(part.start..start) {
+        let places = (start..part.end).chain(part.start..start);
+        for at in places.take(list.looks(wanted)) {
             if list.room() <= leave {
                 return;
             }

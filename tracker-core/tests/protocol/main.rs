@@ -7,3 +7,8 @@ mod bad_input;
 mod http;
 mod journalled;
 mod support;
+mod udp;
+mod udp_client;
+mod udp_junk;
+mod udp_keyless;
+mod udp_promises;

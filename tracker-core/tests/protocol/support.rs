@@ -9,7 +9,7 @@ use tracker_core::ids::{InfoHash, TokenId, TorrentId, UnixTime, UserId};
 use tracker_core::key::{Token, TokenKey};
 use tracker_core::record::Record;
 use tracker_core::registry::{Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass};
-use tracker_core::server::{HttpListener, HttpOptions, HttpServer, Patience};
+use tracker_core::server::{Listener, Options, Patience, Server};
 use tracker_core::settings::Settings;
 use tracker_core::tracker::Tracker;
 
@@ -21,8 +21,9 @@ pub(crate) const UNREGISTERED: InfoHash = InfoHash([b'U'; 20]);
 
 pub(crate) struct Site {
     pub(crate) tracker: Arc<Tracker>,
-    server: Option<HttpServer>,
+    server: Option<Server>,
     port: u16,
+    udp_port: u16,
 }
 
 impl Site {
@@ -36,6 +37,15 @@ impl Site {
         max_connections: usize,
         patience: Patience,
     ) -> Self {
+        let options = Options {
+            max_connections,
+            patience,
+            ..Options::default()
+        };
+        Self::with(settings, options)
+    }
+
+    pub(crate) fn with(settings: Settings, options: Options) -> Self {
         let tracker = Arc::new(Tracker::new(token_key(), settings));
         for id in 1..=10 {
             tracker.roster.put_member(Member {
@@ -65,20 +75,31 @@ impl Site {
             };
             tracker.swarms.put_torrent(&torrent);
         }
-        let options = HttpOptions {
-            listen: vec![(Ipv6Addr::UNSPECIFIED, 0).into()],
+        let anywhere = vec![(Ipv6Addr::UNSPECIFIED, 0).into()];
+        let options = Options {
+            http: anywhere.clone(),
+            udp: anywhere,
             workers: 2,
-            max_connections,
-            patience,
+            ..options
         };
-        let listener = HttpListener::bind(&options).unwrap();
-        let port = listener.addresses()[0].port();
+        let listener = Listener::bind(&options).unwrap();
+        let (port, udp_port) = (listener.http()[0].port(), listener.udp()[0].port());
         let server = listener.serve(&tracker).unwrap();
         Self {
             tracker,
             server: Some(server),
             port,
+            udp_port,
         }
+    }
+
+    /// Where UDP is listened for, over IPv4.
+    pub(crate) fn udp4(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.udp_port).into()
+    }
+
+    pub(crate) fn udp6(&self) -> SocketAddr {
+        (Ipv6Addr::LOCALHOST, self.udp_port).into()
     }
 
     pub(crate) fn v4(&self) -> SocketAddr {

@@ -15,6 +15,8 @@ use crate::config::Config;
 pub(super) struct Addresses {
     /// What announce URLs begin with.
     pub(super) announce: Option<String>,
+    /// The same for UDP.
+    pub(super) udp: Option<String>,
     pub(super) api: Option<SocketAddr>,
     pub(super) metrics: Option<SocketAddr>,
 }
@@ -26,6 +28,7 @@ impl Addresses {
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             announce = self.announce,
+            udp = self.udp,
             api = shown(self.api),
             metrics = shown(self.metrics),
             database = config.database_url.redacted(),
@@ -45,6 +48,10 @@ pub(super) fn print(addresses: &Addresses, newcomer: Option<&Newcomer>, json: bo
         let base = addresses.announce.as_deref();
         base.map(|base| format!("{base}/announce/{key}"))
     };
+    let udp = addresses
+        .udp
+        .as_ref()
+        .map(|base| format!("{base}/announce/{{key}}"));
     let metrics = addresses
         .metrics
         .map(|address| format!("http://{address}/metrics"));
@@ -58,6 +65,7 @@ pub(super) fn print(addresses: &Addresses, newcomer: Option<&Newcomer>, json: bo
         });
         return print_json(&json!({
             "announce": announce("{key}"),
+            "udp": udp,
             "api": api("/api/"),
             "docs": api("/swagger/"),
             "dashboard": api("/admin/"),
@@ -69,6 +77,7 @@ pub(super) fn print(addresses: &Addresses, newcomer: Option<&Newcomer>, json: bo
     let mut text = format!("Purser {} is running.\n\n", env!("CARGO_PKG_VERSION"));
     let lines = [
         ("announce", announce("{key}")),
+        ("", udp),
         ("API", api("/api/")),
         ("docs", api("/swagger/")),
         ("dashboard", api("/admin/")),

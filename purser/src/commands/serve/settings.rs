@@ -1,7 +1,7 @@
 //! From the operator's config to what the tracker takes.
 
 use anyhow::{Context, Result};
-use tracker_core::server::{HttpOptions, Patience};
+use tracker_core::server::Options;
 use tracker_core::settings::Settings;
 
 use crate::config::{Config, TorrentPolicy};
@@ -19,6 +19,7 @@ pub(super) fn announce_settings(config: &Config) -> Result<Settings> {
         numwant_max: tracker.numwant_max.into(),
         max_peers_per_torrent_per_user: tracker.max_peers_per_torrent_per_user.into(),
         track_unregistered: tracker.torrents == TorrentPolicy::Any,
+        udp_keyless: tracker.udp_keyless,
         client_ip_header,
         trusted_proxies: tracker.trusted_proxies.clone(),
         allow_ip_param: tracker.allow_ip_param,
@@ -29,17 +30,18 @@ pub(super) fn announce_settings(config: &Config) -> Result<Settings> {
 const OTHER_FILES: u64 = 2500;
 
 /// `open_files`: as many as the system lets this process open, if there is a limit.
-pub(super) fn http_options(config: &Config, open_files: Option<u64>) -> HttpOptions {
+pub(super) fn listen_options(config: &Config, open_files: Option<u64>) -> Options {
     let tracker = &config.tracker;
     let cores = std::thread::available_parallelism().map_or(1, Into::into);
-    HttpOptions {
-        listen: tracker.http.clone(),
+    Options {
+        http: tracker.http.clone(),
+        udp: tracker.udp.clone(),
         workers: match tracker.workers {
             0 => cores,
             workers => workers.into(),
         },
         max_connections: max_connections(tracker.max_connections.into(), open_files),
-        patience: Patience::default(),
+        ..Options::default()
     }
 }
 
