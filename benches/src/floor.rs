@@ -16,6 +16,8 @@ use clap::ValueEnum;
 use socket2::{Domain, Socket, Type};
 use tokio::sync::watch;
 
+use crate::limits::raise_open_files;
+
 pub mod body;
 pub mod http;
 
@@ -57,6 +59,7 @@ pub struct Floor {
 impl Floor {
     /// Starts the workers.
     pub fn start(options: &Options) -> Result<Self> {
+        raise_open_files(0)?;
         let body: Arc<[u8]> = body::announce(options.body_bytes)?.into();
         let (stop, stopped) = watch::channel(false);
         let mut address = options.listen;

@@ -20,6 +20,8 @@ pub mod ledger;
 pub mod floor;
 pub mod load;
 
+mod limits;
+
 use std::fmt;
 
 /// How much of it. Each workload comes in both.

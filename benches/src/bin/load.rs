@@ -33,6 +33,14 @@ enum Command {
         #[command(flatten)]
         site: Site,
     },
+    /// Change every member's row in one transaction, as a running tracker will read them again
+    ChangeMembers {
+        /// As for `site`
+        #[arg(long, value_name = "URL")]
+        database: String,
+        #[command(flatten)]
+        site: Site,
+    },
     /// Announce over HTTP
     #[command(args_override_self = true)]
     Http(Box<Http>),
@@ -47,10 +55,11 @@ fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Site { database, site } => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(site.fill(&database))?;
+            block_on(site.fill(&database))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::ChangeMembers { database, site } => {
+            block_on(site.change_members(&database))?;
             return Ok(ExitCode::SUCCESS);
         }
         Command::Http(options) => run::http(&options)?,
@@ -60,6 +69,13 @@ fn main() -> Result<ExitCode> {
         }
     };
     tell(&outcome, cli.label.as_deref())
+}
+
+fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 fn tell(outcome: &Outcome, label: Option<&str>) -> Result<ExitCode> {
