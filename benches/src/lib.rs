@@ -21,6 +21,7 @@ pub mod floor;
 pub mod load;
 
 mod limits;
+mod packets;
 
 use std::fmt;
 

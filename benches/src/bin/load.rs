@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use benches::load::digest;
+use benches::load::junk::{self, Junk};
 use benches::load::outcome::Outcome;
-use benches::load::run::{self, Http};
+use benches::load::run::{self, Http, Udp};
 use benches::load::site::Site;
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
@@ -44,6 +45,12 @@ enum Command {
     /// Announce over HTTP
     #[command(args_override_self = true)]
     Http(Box<Http>),
+    /// Announce over UDP (BEP 15), with the key in URL data (BEP 41)
+    #[command(args_override_self = true)]
+    Udp(Box<Udp>),
+    /// Send what isn't an announce to a UDP port
+    #[command(args_override_self = true)]
+    Junk(Junk),
     /// Many runs' figures side by side, as markdown
     Digest {
         /// Their JSON, a line each
@@ -63,6 +70,8 @@ fn main() -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Command::Http(options) => run::http(&options)?,
+        Command::Udp(options) => run::udp(&options)?,
+        Command::Junk(options) => junk::junk(&options)?,
         Command::Digest { file } => {
             print!("{}", digest::markdown(&std::fs::read_to_string(file)?)?);
             return Ok(ExitCode::SUCCESS);
