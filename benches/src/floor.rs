@@ -3,7 +3,7 @@
 //! The least that a server can do: take a request, and answer with bytes that were ready before. What a tracker costs
 //! beyond that is the tracker.
 //!
-//! [`http`] has two: hyper as it comes, and less than hyper. [`udp`] answers packets in batches. All have one thread
+//! [`http`] has two: hyper as it comes, and less than hyper. `udp` answers packets in batches. All have one thread
 //! a worker, each with a socket of its own (SO_REUSEPORT), as Purser has.
 
 use std::net::SocketAddr;
@@ -11,13 +11,19 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use socket2::{Domain, Socket, Type};
 use tokio::sync::watch;
 
+use crate::limits::raise_open_files;
+
 pub mod body;
 pub mod http;
+mod udp;
+
+/// How often a worker that waits for packets looks whether it should end.
+const STOP_PERIOD: Duration = Duration::from_millis(200);
 
 /// What a floor is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -26,6 +32,8 @@ pub enum Kind {
     Hyper,
     /// tokio and httparse: what HTTP over epoll costs at the least.
     Tokio,
+    /// Packets, in batches (BEP 15).
+    Udp,
 }
 
 /// Which floor, and where.
@@ -57,24 +65,30 @@ pub struct Floor {
 impl Floor {
     /// Starts the workers.
     pub fn start(options: &Options) -> Result<Self> {
-        let body: Arc<[u8]> = body::announce(options.body_bytes)?.into();
+        raise_open_files(0)?;
+        let body: Arc<[u8]> = match options.kind {
+            Kind::Udp => Arc::default(),
+            _ => body::announce(options.body_bytes)?.into(),
+        };
         let (stop, stopped) = watch::channel(false);
-        let mut address = options.listen;
-        let mut workers = Vec::new();
+        let (mut address, mut workers) = (options.listen, Vec::new());
         for number in 0..options.workers.max(1) {
-            let socket = bind(address, Type::STREAM)?;
-            socket.listen(1024)?;
-            address = match socket.local_addr()?.as_socket() {
-                Some(address) => address,
-                None => bail!("no address"),
-            };
+            let worker = thread::Builder::new().name(format!("floor-{number}"));
             let (kind, body, stopped) = (options.kind, Arc::clone(&body), stopped.clone());
-            let work = move || http::serve(kind, socket.into(), &body, stopped);
-            workers.push(
-                thread::Builder::new()
-                    .name(format!("floor-{number}"))
-                    .spawn(work)?,
-            );
+            let worker = match kind {
+                Kind::Udp => {
+                    let socket = bind(&mut address, Type::DGRAM)?;
+                    socket.set_read_timeout(Some(STOP_PERIOD))?;
+                    let length = options.body_bytes;
+                    worker.spawn(move || udp::serve(&socket.into(), length, &stopped))
+                }
+                _ => {
+                    let socket = bind(&mut address, Type::STREAM)?;
+                    socket.listen(1024)?;
+                    worker.spawn(move || http::serve(kind, socket.into(), &body, stopped))
+                }
+            };
+            workers.push(worker?);
         }
         Ok(Self {
             address,
@@ -115,10 +129,12 @@ impl Floor {
     }
 }
 
-fn bind(address: SocketAddr, kind: Type) -> Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+/// The first worker may get any port; the others get the same.
+fn bind(address: &mut SocketAddr, kind: Type) -> Result<Socket> {
+    let socket = Socket::new(Domain::for_address(*address), kind, None)?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
-    socket.bind(&address.into())?;
+    socket.bind(&(*address).into())?;
+    *address = socket.local_addr()?.as_socket().context("no address")?;
     Ok(socket)
 }

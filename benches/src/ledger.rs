@@ -16,7 +16,7 @@ mod announcers;
 mod cpu;
 mod feeder;
 mod floor;
-mod records;
+pub(crate) mod records;
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,9 @@ pub mod ledger;
 pub mod floor;
 pub mod load;
 
+mod limits;
+mod packets;
+
 use std::fmt;
 
 /// How much of it. Each workload comes in both.

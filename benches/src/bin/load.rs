@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use benches::load::digest;
+use benches::load::junk::{self, Junk};
 use benches::load::outcome::Outcome;
-use benches::load::run::{self, Http};
+use benches::load::run::{self, Http, Udp};
 use benches::load::site::Site;
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
@@ -33,9 +34,23 @@ enum Command {
         #[command(flatten)]
         site: Site,
     },
+    /// Change every member's row in one transaction, as a running tracker will read them again
+    ChangeMembers {
+        /// As for `site`
+        #[arg(long, value_name = "URL")]
+        database: String,
+        #[command(flatten)]
+        site: Site,
+    },
     /// Announce over HTTP
     #[command(args_override_self = true)]
     Http(Box<Http>),
+    /// Announce over UDP (BEP 15), with the key in URL data (BEP 41)
+    #[command(args_override_self = true)]
+    Udp(Box<Udp>),
+    /// Send what isn't an announce to a UDP port
+    #[command(args_override_self = true)]
+    Junk(Junk),
     /// Many runs' figures side by side, as markdown
     Digest {
         /// Their JSON, a line each
@@ -47,19 +62,29 @@ fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Site { database, site } => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(site.fill(&database))?;
+            block_on(site.fill(&database))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::ChangeMembers { database, site } => {
+            block_on(site.change_members(&database))?;
             return Ok(ExitCode::SUCCESS);
         }
         Command::Http(options) => run::http(&options)?,
+        Command::Udp(options) => run::udp(&options)?,
+        Command::Junk(options) => junk::junk(&options)?,
         Command::Digest { file } => {
             print!("{}", digest::markdown(&std::fs::read_to_string(file)?)?);
             return Ok(ExitCode::SUCCESS);
         }
     };
     tell(&outcome, cli.label.as_deref())
+}
+
+fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 fn tell(outcome: &Outcome, label: Option<&str>) -> Result<ExitCode> {

@@ -59,7 +59,7 @@ async fn accept(kind: Kind, listener: TcpListener, body: Bytes) -> Result<()> {
                 let served = http1::Builder::new().serve_connection(TokioIo::new(socket), answer);
                 tokio::task::spawn_local(served);
             }
-            Kind::Tokio => {
+            _ => {
                 tokio::task::spawn_local(answer_all(socket, Rc::clone(&whole)));
             }
         }

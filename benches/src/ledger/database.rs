@@ -214,6 +214,26 @@ impl Database {
         Ok(())
     }
 
+    /// Runs statements in one transaction.
+    pub async fn execute_together(&mut self, statements: &[String]) -> Result<()> {
+        macro_rules! run {
+            ($connection:expr) => {{
+                let mut transaction = $connection.begin().await?;
+                for sql in statements {
+                    sqlx::query(AssertSqlSafe(sql.as_str()))
+                        .execute(&mut *transaction)
+                        .await?;
+                }
+                transaction.commit().await?;
+            }};
+        }
+        match self {
+            Self::Postgres(connection) => run!(connection),
+            Self::Sqlite(connection) => run!(connection),
+        }
+        Ok(())
+    }
+
     /// Asks for numbers.
     pub async fn numbers(&mut self, sql: &'static str) -> Result<Vec<i64>> {
         let query = sqlx::query_scalar(sql);

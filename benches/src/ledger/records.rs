@@ -6,7 +6,7 @@ use anyhow::Result;
 use persister::journal::{self, JournalId, Log, Options, Position, Writer};
 
 /// Opens one in a folder, with segments as large as they are by default.
-pub(super) fn open(dir: &Path) -> Result<(Writer, Log)> {
+pub(crate) fn open(dir: &Path) -> Result<(Writer, Log)> {
     let options = Options {
         dir: dir.join("journal"),
         id: JournalId([1; 8]),

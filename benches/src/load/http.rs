@@ -1,28 +1,22 @@
 //! Keep-alive connections on one thread: each has one request out at most, and the next is written into the buffer of the
 //! one before. The thread sleeps in epoll, and costs about what the kernel does.
 
-use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 use mio::net::TcpStream;
-use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
-};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::clients::{Ask, Clients};
-use super::pace::{Phase, Schedule};
+use super::pace::{Done, NAP, Next, Phase, Run, TIMER, Timer};
 use super::reply::{self, Fault};
 use super::request::Requests;
-use super::tally::{FAILURES_MAX, Failures, Tally};
+use super::run::Load;
+use super::tally::{FAILURES_MAX, Failures};
 
 /// A reply of 200 peers, with room.
 const BUFFER: usize = 4096;
@@ -30,22 +24,15 @@ const BUFFER: usize = 4096;
 /// Longer without a reply is a failure.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long epoll sleeps when nothing happens: then it is time to look for the impatient, and at the bar.
-const NAP: Duration = Duration::from_millis(100);
-
-/// The timer's, beside the connections' numbers.
-const TIMER: Token = Token(usize::MAX);
-
 /// The connections of a load, and its sessions.
 #[derive(Debug)]
 pub struct HttpLoad {
     server: SocketAddr,
     requests: Requests,
     poll: Poll,
-    timer: rustix::fd::OwnedFd,
+    timer: Timer,
     lines: Vec<Line>,
-    /// What went wrong, since the beginning.
-    pub failures: Failures,
+    failures: Failures,
 }
 
 /// A connection.
@@ -68,23 +55,11 @@ struct Out {
     sent: Instant,
 }
 
-/// What a phase took.
-#[derive(Debug)]
-pub struct Done {
-    /// The replies.
-    pub tally: Tally,
-    /// From its begin to the last reply.
-    pub wall: Duration,
-}
-
 impl HttpLoad {
     /// Connects, a connection for each of the `clients`.
     pub fn connect(server: SocketAddr, requests: Requests, clients: Vec<Clients>) -> Result<Self> {
         let poll = Poll::new()?;
-        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK)?;
-        let fd = timer.as_raw_fd();
-        poll.registry()
-            .register(&mut SourceFd(&fd), TIMER, Interest::READABLE)?;
+        let timer = Timer::new(&poll)?;
         let line = |(number, clients): (usize, Clients)| {
             ensure!(
                 !clients.is_empty(),
@@ -110,44 +85,34 @@ impl HttpLoad {
             failures: Failures::default(),
         })
     }
+}
 
-    /// Sessions in all.
-    pub fn sessions(&self) -> usize {
+impl Load for HttpLoad {
+    fn sessions(&self) -> usize {
         self.lines.iter().map(|line| line.clients.len()).sum()
     }
 
-    /// In place of a fill.
-    pub fn everybody_is_known(&mut self) {
+    fn everybody_is_known(&mut self) {
         let lines = self.lines.iter_mut();
         lines.for_each(|line| line.clients.everybody_is_known());
     }
 
-    /// Runs a phase until its last reply is in. The bar counts replies in the fill, and milliseconds else.
-    pub fn run(&mut self, phase: Phase, bar: &ProgressBar) -> Result<Done> {
-        let begin = Instant::now();
-        let mut run = Run {
-            tally: Tally::new()?,
-            idle: (0..self.lines.len()).collect(),
-            until: None,
-            schedule: None,
-            filling: matches!(phase, Phase::Fill),
-        };
-        match phase {
-            Phase::Fill => {}
-            Phase::Closed(duration) => run.until = Some(begin + duration),
-            Phase::Rate(rate, duration) => {
-                run.schedule = Some(Schedule::new(begin, rate, duration));
-            }
-        }
+    fn failures(&mut self) -> &mut Failures {
+        &mut self.failures
+    }
+
+    fn run(&mut self, phase: Phase, bar: &ProgressBar) -> Result<Done> {
+        let mut run = Run::new(phase, (0..self.lines.len()).collect())?;
         let mut events = Events::with_capacity(self.lines.len().clamp(16, 1024));
-        let mut looked = begin;
         loop {
             let now = Instant::now();
             self.send_all(&mut run, now)?;
             if run.idle.len() == self.lines.len() && run.is_over(now) {
-                break;
+                return Ok(run.done());
             }
-            self.set_timer(&run)?;
+            if let Some(at) = run.wakes_at() {
+                self.timer.set(at)?;
+            }
             match self.poll.poll(&mut events, Some(NAP)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 polled => polled?,
@@ -159,21 +124,14 @@ impl HttpLoad {
                 }
             }
             let now = Instant::now();
-            if now - looked >= NAP {
-                looked = now;
+            if run.looks_around(now, bar) {
                 self.hang_up_on_the_silent(&mut run, now)?;
-                bar.set_position(match phase {
-                    Phase::Fill => run.tally.replies(),
-                    _ => (now - begin).as_millis() as u64,
-                });
             }
         }
-        Ok(Done {
-            tally: run.tally,
-            wall: begin.elapsed(),
-        })
     }
+}
 
+impl HttpLoad {
     /// Whoever is free says what is due.
     fn send_all(&mut self, run: &mut Run, now: Instant) -> Result<()> {
         for _ in 0..run.idle.len() {
@@ -181,19 +139,16 @@ impl HttpLoad {
                 break;
             };
             let line = &mut self.lines[number];
-            let next = if run.filling {
-                line.clients.first_word().map(|word| (word, now))
-            } else {
-                run.due(now).map(|due| (line.clients.next(), due))
-            };
-            let Some(((session, ask), due)) = next else {
-                // In the fill, others may have sessions left; else nothing is due.
-                if run.filling {
+            let (session, ask, due) = match run.next(&mut line.clients, now) {
+                Next::Say(session, ask, due) => (session, ask, due),
+                Next::Done => {
                     run.idle.push_back(number);
                     continue;
                 }
-                run.idle.push_front(number);
-                return Ok(());
+                Next::Wait => {
+                    run.idle.push_front(number);
+                    return Ok(());
+                }
             };
             line.request.clear();
             line.written = 0;
@@ -252,56 +207,6 @@ impl HttpLoad {
             }
         }
         Ok(())
-    }
-
-    /// epoll's own timeout is a matter of milliseconds; the next request may be due in microseconds.
-    fn set_timer(&self, run: &Run) -> Result<()> {
-        let Some(schedule) = &run.schedule else {
-            return Ok(());
-        };
-        let Some(due) = schedule.due().filter(|_| !run.idle.is_empty()) else {
-            return Ok(());
-        };
-        let wait = due.saturating_duration_since(Instant::now());
-        // Zero would disarm it.
-        let nanos = wait.as_nanos().clamp(1, NAP.as_nanos());
-        let once = Itimerspec {
-            it_interval: Timespec::default(),
-            it_value: Timespec {
-                tv_sec: 0,
-                tv_nsec: nanos as i64,
-            },
-        };
-        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
-        Ok(())
-    }
-}
-
-/// A phase under way.
-struct Run {
-    tally: Tally,
-    /// Connections without a request out, the longest idle first: all sessions shall have their turn.
-    idle: VecDeque<usize>,
-    until: Option<Instant>,
-    schedule: Option<Schedule>,
-    filling: bool,
-}
-
-impl Run {
-    /// When the request that is next should have been sent, if it is its time.
-    fn due(&mut self, now: Instant) -> Option<Instant> {
-        match &mut self.schedule {
-            Some(schedule) => schedule.take(now),
-            None => self.until.filter(|&until| now < until).map(|_| now),
-        }
-    }
-
-    /// Nothing more to send.
-    fn is_over(&self, now: Instant) -> bool {
-        match &self.schedule {
-            Some(schedule) => schedule.left() == 0,
-            None => self.until.is_none_or(|until| now >= until),
-        }
     }
 }
 

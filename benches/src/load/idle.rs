@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use indicatif::ProgressBar;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::limits::raise_open_files;
 
 use super::clients::{Ask, Clients};
 use super::http::{PATIENCE, dial};
@@ -85,21 +86,4 @@ fn read_reply(socket: &mut TcpStream, ask: Ask, buffer: &mut [u8]) -> Result<()>
             Err(fault) => return Err(anyhow!("{fault}")),
         }
     }
-}
-
-fn raise_open_files(wanted: u64) -> Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= wanted) {
-        return Ok(());
-    }
-    ensure!(
-        limit.maximum.is_none_or(|most| most >= wanted),
-        "{wanted} open files are wanted, and {:?} allowed: see ulimit -Hn",
-        limit.maximum
-    );
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    Ok(setrlimit(Resource::Nofile, raised)?)
 }

@@ -1,4 +1,4 @@
-//! A run over HTTP from its first connection to its figures.
+//! A run from its first connection to its figures.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,11 +11,12 @@ use super::clients::{Clients, Population};
 use super::http::HttpLoad;
 use super::idle::Idle;
 use super::outcome::{Outcome, merge};
-use super::pace::Phase;
+use super::pace::{Done, Phase};
 use super::request::Requests;
 use super::server::{Moment, Server};
 use super::site::{Keys, Site};
-use super::tally::{Tally, round};
+use super::tally::{Failures, Tally, round};
+use super::udp::{UdpLoad, UdpRequests};
 
 /// What a load is put on, and for how long.
 #[derive(Clone, Debug, clap::Args)]
@@ -63,69 +64,147 @@ pub struct Http {
     pub idle: u32,
 }
 
-/// Fills, warms up, measures.
+/// What UDP has besides.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Udp {
+    /// Where, who and how long
+    #[command(flatten)]
+    pub plan: Plan,
+    /// Sockets, each with a port and a connection id of its own
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    pub sockets: u32,
+    /// Announces that each has out at a time
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub outstanding: u32,
+}
+
+/// Sessions that a server is asked for, over one protocol or the other.
+pub trait Load {
+    /// How many there are.
+    fn sessions(&self) -> usize;
+
+    /// In place of a fill.
+    fn everybody_is_known(&mut self);
+
+    /// Runs a phase until its last reply is in.
+    fn run(&mut self, phase: Phase, bar: &ProgressBar) -> Result<Done>;
+
+    /// What went wrong, since the beginning.
+    fn failures(&mut self) -> &mut Failures;
+
+    /// Packets that had to be sent again, since the beginning.
+    fn lost(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Announces over HTTP.
 pub fn http(options: &Http) -> Result<Outcome> {
     let plan = &options.plan;
-    let server = plan.server_pid.map(|pid| Server { pid });
-    let look = || server.map(Server::look).transpose();
-    let spelled = plan.site.spell(plan.keys)?;
-    let requests = Requests::new(spelled, &plan.target.to_string(), plan.population.numwant);
+    let requests = requests(plan)?;
     let clients = Clients::deal(&plan.population, &plan.site, options.connections as usize);
-    let begin = look()?;
+    let begin = plan.look()?;
     let mut load = HttpLoad::connect(plan.target, requests, clients)?;
-    let mut figures = Vec::new();
-    if plan.no_fill {
-        load.everybody_is_known();
-    } else {
-        let bar = counting("started", load.sessions() as u64);
-        let done = load.run(Phase::Fill, &bar)?;
-        bar.finish_and_clear();
-        figures.push(json!({ "fill": {
-            "sessions": done.tally.replies(),
-            "seconds": round(done.wall.as_secs_f64()),
-            "a_second": (done.tally.replies() as f64 / done.wall.as_secs_f64()).round(),
-        }}));
-    }
+    let mut figures = fill(plan, &mut load)?;
     let mut idle = None;
     if options.idle > 0 {
-        let (resting, value) = rest(options, look)?;
+        let (resting, value) = rest(options)?;
         figures.push(value);
         idle = Some(resting);
+    }
+    figures.extend(measure(plan, &mut load)?);
+    if let Some(idle) = &mut idle {
+        idle.check(load.failures());
+    }
+    outcome(plan, figures, begin, &mut load)
+}
+
+/// Announces over UDP.
+pub fn udp(options: &Udp) -> Result<Outcome> {
+    let plan = &options.plan;
+    let clients = Clients::deal(&plan.population, &plan.site, options.sockets as usize);
+    let requests = UdpRequests::new(plan.site.spell(plan.keys)?, plan.population.numwant);
+    let begin = plan.look()?;
+    let outstanding = options.outstanding as usize;
+    let mut load = UdpLoad::connect(plan.target, requests, clients, outstanding)?;
+    let mut figures = fill(plan, &mut load)?;
+    figures.extend(measure(plan, &mut load)?);
+    outcome(plan, figures, begin, &mut load)
+}
+
+impl Plan {
+    fn look(&self) -> Result<Option<Moment>> {
+        let server = self.server_pid.map(|pid| Server { pid });
+        server.map(Server::look).transpose()
+    }
+}
+
+fn requests(plan: &Plan) -> Result<Requests> {
+    let spelled = plan.site.spell(plan.keys)?;
+    let host = plan.target.to_string();
+    Ok(Requests::new(spelled, &host, plan.population.numwant))
+}
+
+/// Everybody's first word.
+fn fill(plan: &Plan, load: &mut impl Load) -> Result<Vec<Value>> {
+    if plan.no_fill {
+        load.everybody_is_known();
+        return Ok(Vec::new());
+    }
+    let bar = counting("started", load.sessions() as u64);
+    let Done { tally, wall } = load.run(Phase::Fill, &bar)?;
+    bar.finish_and_clear();
+    let rate = (tally.replies() as f64 / wall.as_secs_f64()).round();
+    let seconds = round(wall.as_secs_f64());
+    let value = json!({ "sessions": tally.replies(), "seconds": seconds, "a_second": rate });
+    Ok(vec![json!({ "fill": value })])
+}
+
+/// The warm-up, and the window.
+fn measure(plan: &Plan, load: &mut impl Load) -> Result<Vec<Value>> {
+    if plan.duration.is_zero() {
+        return Ok(Vec::new());
     }
     let phase = |duration| match plan.rate {
         Some(rate) => Phase::Rate(rate, duration),
         None => Phase::Closed(duration),
     };
-    if !plan.duration.is_zero() {
-        let bar = timing("warm-up", plan.warmup);
-        load.run(phase(plan.warmup), &bar)?;
-        bar.finish_and_clear();
-        let bar = timing("measured", plan.duration);
-        let before = look()?;
-        let own = Server {
-            pid: std::process::id(),
-        };
-        let own_before = own.look()?;
-        let done = load.run(phase(plan.duration), &bar)?;
-        bar.finish_and_clear();
-        let own_after = own.look()?;
-        figures.push(window(&done.tally, done.wall));
-        let cpu = own_after.cpu_per_request(&own_before, done.tally.replies());
-        figures.push(json!({ "generator_cpu_us": cpu["all"]["us"] }));
-        figures.push(spent(before, look()?, done.tally.replies()));
-    }
-    if let Some(idle) = &mut idle {
-        idle.check(&mut load.failures);
-    }
-    figures.push(memory(begin, look()?));
+    let bar = timing("warm-up", plan.warmup);
+    load.run(phase(plan.warmup), &bar)?;
+    bar.finish_and_clear();
+    let bar = timing("measured", plan.duration);
+    let generator = Server {
+        pid: std::process::id(),
+    };
+    let (before, own) = (plan.look()?, generator.look()?);
+    let done = load.run(phase(plan.duration), &bar)?;
+    bar.finish_and_clear();
+    let (after, own_after) = (plan.look()?, generator.look()?);
+    let replies = done.tally.replies();
+    let own = own_after.cpu_per_request(&own, replies);
+    Ok(vec![
+        window(&done.tally, done.wall),
+        json!({ "generator_cpu_us": own["all"]["us"] }),
+        spent(before, after, replies),
+    ])
+}
+
+fn outcome(
+    plan: &Plan,
+    mut figures: Vec<Value>,
+    begin: Option<Moment>,
+    load: &mut impl Load,
+) -> Result<Outcome> {
+    figures.push(memory(begin, plan.look()?));
+    figures.extend(load.lost().map(|lost| json!({ "lost_packets": lost })));
     Ok(Outcome {
         figures: merge(figures),
-        failures: load.failures,
+        failures: load.failures().clone(),
     })
 }
 
 /// The connections that rest, and what each costs the server. They are a member's of their own each, in the same swarms.
-fn rest(options: &Http, look: impl Fn() -> Result<Option<Moment>>) -> Result<(Idle, Value)> {
+fn rest(options: &Http) -> Result<(Idle, Value)> {
     let plan = &options.plan;
     let population = Population {
         sessions: options.idle,
@@ -134,10 +213,9 @@ fn rest(options: &Http, look: impl Fn() -> Result<Option<Moment>>) -> Result<(Id
     let mut clients = Clients::deal(&population, &plan.site, 1).remove(0);
     // The sessions are known already, so that they cost the server nothing more.
     clients.everybody_is_known();
-    let spelled = plan.site.spell(plan.keys)?;
-    let requests = Requests::new(spelled, &plan.target.to_string(), plan.population.numwant);
+    let requests = requests(plan)?;
     let bar = counting("idle connections", options.idle.into());
-    let before = look()?;
+    let before = plan.look()?;
     let idle = Idle::open(
         plan.target,
         options.idle as usize,
@@ -147,7 +225,7 @@ fn rest(options: &Http, look: impl Fn() -> Result<Option<Moment>>) -> Result<(Id
     )?;
     bar.finish_and_clear();
     let mut value = json!({ "connections": options.idle });
-    if let (Some(before), Some(after)) = (before, look()?) {
+    if let (Some(before), Some(after)) = (before, plan.look()?) {
         let grown = after.rss as f64 - before.rss as f64;
         value["rss_bytes_each"] = json!((grown / f64::from(options.idle)).round());
     }

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use store::Store;
-use tracker_core::ids::{InfoHash, TokenId, TorrentId, UserId};
+use tracker_core::ids::{InfoHash, TokenId, TorrentId, UnixTime, UserId};
 use tracker_core::key::{Token, TokenKey};
 
 use crate::ledger::database::Database;
@@ -68,6 +68,28 @@ impl Site {
             .await?;
         database.settle().await?;
         store.close().await;
+        database.close().await
+    }
+
+    /// Changes every member's row, and says so to the trackers, in one transaction (`store/src/changes.rs`).
+    pub async fn change_members(&self, url: &str) -> Result<()> {
+        let (members, now) = (self.members, UnixTime::now().0);
+        let mut statements = vec![
+            // First of all: it keeps other writers of changes out.
+            format!("update change_counter set value = value + {members}"),
+            format!("update users set class = 'member' where id <= {members}"),
+            format!(
+                "insert into changes (id, kind, subject, created_at)
+                select (select value from change_counter) - {members} + id, 'user', id, {now}
+                from users
+                where id <= {members}"
+            ),
+        ];
+        if url.starts_with("postgres") {
+            statements.push("select pg_notify('purser_changes', '')".to_owned());
+        }
+        let mut database = Database::connect(url).await?;
+        database.execute_together(&statements).await?;
         database.close().await
     }
 
