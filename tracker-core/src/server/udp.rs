@@ -1,6 +1,6 @@
 //! UDP announces: one socket a worker and address, read and answered in batches.
 //!
-//! A batch costs two system calls, two looks at the clock, and nothing from the heap but for promises. Between batches
+//! A batch costs two system calls, three looks at the clock, and nothing from the heap but for promises. Between batches
 //! everybody else on the worker has a turn, so that a flood over UDP slows HTTP down and doesn't stop it.
 
 use std::rc::Rc;
