@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 
 mod http;
+mod udp;
 mod workloads;
 
 use workloads::WORKLOADS;
@@ -46,6 +47,12 @@ enum Verb {
         server: std::net::SocketAddr,
         announces: u64,
     },
+    /// The same over UDP.
+    UdpClients {
+        server: std::net::SocketAddr,
+        count: u64,
+        packets: udp::Packets,
+    },
 }
 
 /// The program.
@@ -63,6 +70,11 @@ pub fn main() -> Result<()> {
             announces,
         } => workloads::run(&workload, announces),
         Verb::Clients { server, announces } => http::clients(server, announces),
+        Verb::UdpClients {
+            server,
+            count,
+            packets,
+        } => udp::clients(server, count, packets),
     }
 }
 

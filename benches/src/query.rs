@@ -21,6 +21,36 @@ pub struct Announce {
 }
 
 impl Announce {
+    /// Over UDP (BEP 15), with the key in the URL data (BEP 41), as libtorrent writes it.
+    pub fn packet(&self, connection_id: [u8; 8], key: &str) -> Vec<u8> {
+        let event: u32 = match self.event {
+            Event::None => 0,
+            Event::Completed => 1,
+            Event::Started => 2,
+            Event::Stopped => 3,
+            Event::Paused => 4,
+        };
+        let url = format!("/announce/{key}");
+        [
+            &connection_id[..],
+            &1u32.to_be_bytes(),
+            b"anno",
+            &self.info_hash.0,
+            &self.peer_id.0,
+            &1_468_006_400u64.to_be_bytes(),
+            &self.left.to_be_bytes(),
+            &7_340_032_000u64.to_be_bytes(),
+            &event.to_be_bytes(),
+            &0u32.to_be_bytes(),
+            &0x1a2b_3c4d_u32.to_be_bytes(),
+            &self.numwant.to_be_bytes(),
+            &self.port.to_be_bytes(),
+            &[2, url.len() as u8],
+            url.as_bytes(),
+        ]
+        .concat()
+    }
+
     /// qBittorrent, in the order of libtorrent's `http_tracker_connection.cpp`.
     pub fn qbittorrent(&self) -> String {
         let event = match self.event {

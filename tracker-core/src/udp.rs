@@ -1,6 +1,6 @@
 //! The UDP tracker protocol: BEP 15, with the key in BEP 41's URL data.
 //!
-//! Bytes come in as a [`Request`], and the [`Desk`] answers it into bytes. Whoever sends a packet may have written any
+//! Bytes come in as a [`Request`], and the desk answers it into bytes. Whoever sends a packet may have written any
 //! sender on it. So a client first asks for a [connection id](ConnectionIds), which reaches only the address that it
 //! names, and nothing that is longer than what came goes to an address that hasn't shown such an id. The sockets are in
 //! [`server`](crate::server).

@@ -6,6 +6,7 @@ use tracker_core::record::Event;
 use tracker_core::tracker::Outcome;
 
 use super::http;
+use super::udp::{self, Packets};
 use crate::Size;
 use crate::site::Site;
 use crate::traffic::Traffic;
@@ -13,8 +14,8 @@ use crate::workload::{self, NUMWANT};
 
 type Workload = fn(u64) -> Result<()>;
 
-/// In the order in which they are shown. The `http` ones are through a socket, everything but the kernel included.
-pub(super) const WORKLOADS: [(&str, Workload); 5] = [
+/// In the order in which they are shown. The `http` and `udp` ones are through a socket, everything but the kernel included.
+pub(super) const WORKLOADS: [(&str, Workload); 7] = [
     ("announce/passkeys", |n| {
         announce(workload::mix(Size::Large), n)
     }),
@@ -24,6 +25,8 @@ pub(super) const WORKLOADS: [(&str, Workload); 5] = [
     }),
     ("http/hyper", http::hyper),
     ("http/purser", http::purser),
+    ("udp/purser", |n| udp::purser(Packets::Announces, n)),
+    ("udp/forged", |n| udp::purser(Packets::Forged, n)),
 ];
 
 pub(super) fn run(name: &str, announces: u64) -> Result<()> {

@@ -113,7 +113,7 @@ fn a_database_has_one_token_key() {
         "create-token --user ann",
         "serve",
     ] {
-        let line = second.bad(&format!("{command} {same_database} --set tracker.http=127.0.0.1:0 --set api.listen=127.0.0.1:0 --set metrics.listen=127.0.0.1:0"), 1);
+        let line = second.bad(&format!("{command} {same_database} --set tracker.http=127.0.0.1:0 --set tracker.udp= --set api.listen=127.0.0.1:0 --set metrics.listen=127.0.0.1:0"), 1);
         assert!(
             line.contains("signed with another key"),
             "{command}: {line}"

@@ -59,13 +59,8 @@ impl AtRest {
         }
     }
 
-    /// Wakes the journal without waiting for a rest.
-    pub(crate) fn ring(&self) {
+    fn give(&self) {
         self.rings.give(&self.tracker.outbox);
-    }
-
-    pub(crate) fn give(&self) {
-        self.ring();
         self.counts.give(&self.tracker.timings);
         self.now.store(0, Relaxed);
     }
@@ -86,7 +81,7 @@ impl AtRests {
         }
     }
 
-    /// Called whenever the thread is about to sleep.
+    /// Called whenever the thread is about to sleep, and after each batch of packets.
     pub(crate) fn give(&self) {
         self.http.give();
         self.udp.give();

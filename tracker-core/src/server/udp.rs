@@ -1,6 +1,6 @@
 //! UDP announces: one socket a worker and address, read and answered in batches.
 //!
-//! A batch costs two system calls, two looks at the clock, and nothing from the heap but for promises. Between batches
+//! A batch costs two system calls, three looks at the clock, and nothing from the heap but for promises. Between batches
 //! everybody else on the worker has a turn, so that a flood over UDP slows HTTP down and doesn't stop it.
 
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::rest::AtRest;
+use super::rest::AtRests;
 use crate::ids::UnixTime;
 use crate::refusal::Refusal;
 use crate::tracker::{Announced, Outcome, Tracker};
@@ -51,7 +51,7 @@ pub(crate) struct Shared {
 /// What the UDP sockets of one worker have in common.
 pub(crate) struct UdpWorker {
     tracker: Arc<Tracker>,
-    at_rest: Arc<AtRest>,
+    at_rest: AtRests,
     shared: Shared,
     promises: Promises,
     dropped: Dropped,
@@ -70,7 +70,7 @@ struct Dropped {
 }
 
 impl UdpWorker {
-    pub(crate) fn new(tracker: Arc<Tracker>, at_rest: Arc<AtRest>, shared: Shared) -> Self {
+    pub(crate) fn new(tracker: Arc<Tracker>, at_rest: AtRests, shared: Shared) -> Self {
         Self {
             tracker,
             at_rest,
@@ -115,7 +115,12 @@ impl UdpWorker {
 
     /// Answers a batch's promises when they are true.
     async fn keep(self: Rc<Self>, promised: Promised, socket: Rc<UdpSocket>) {
-        let busy = || self.at_rest.counts.refused(Outcome::Refused(Refusal::Busy));
+        let busy = || {
+            self.at_rest
+                .udp
+                .counts
+                .refused(Outcome::Refused(Refusal::Busy))
+        };
         let outbox = &self.tracker.outbox;
         let not_sent = self.promises.keep(promised, outbox, &socket, busy).await;
         self.dropped.not_sent.increment(not_sent as u64);
@@ -209,14 +214,15 @@ impl Window {
                         self.outgoing.discard();
                     }
                 }
-                Done::Scraped(outcome) => worker.at_rest.counts.scraped(outcome),
+                Done::Scraped(outcome) => worker.at_rest.udp.counts.scraped(outcome),
                 Done::Ignored(ignored) => worker.ignored(ignored),
             }
             self.outgoing.finish(packet.from);
         }
         self.measure(begun.elapsed());
-        // Not only when the worker rests: in a flood it never does, and promises would wait.
-        worker.at_rest.ring();
+        // In a flood the worker never rests: then this is its rest, for HTTP too, or promises would wait for the journal, and
+        // the journal for its bell.
+        worker.at_rest.give();
         promised
     }
 
@@ -224,7 +230,7 @@ impl Window {
     fn measure(&self, took: Duration) {
         let share = took / u32::try_from(self.announced.len().max(1)).unwrap_or(1);
         for announced in &self.announced {
-            self.worker.at_rest.announced(announced, Some(share));
+            self.worker.at_rest.udp.announced(announced, Some(share));
         }
     }
 }

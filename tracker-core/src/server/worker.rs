@@ -73,7 +73,7 @@ impl Start {
                 limits,
                 shared,
             } = self;
-            let udp = UdpWorker::new(Arc::clone(&tracker), at_rest.udp, shared);
+            let udp = UdpWorker::new(Arc::clone(&tracker), at_rest.clone(), shared);
             let udp = serve_udp(udp, sockets.udp, stopped);
             let worker = Rc::new(Worker::new(tracker, at_rest.http, limits));
             let mut accepting = Vec::new();

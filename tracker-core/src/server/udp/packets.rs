@@ -57,6 +57,8 @@ impl Incoming {
 
     /// Takes what is there, without waiting.
     pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<()> {
+        // Whether the runtime thinks that there's something or not: nothing is answered twice.
+        self.arrived.clear();
         let received = socket.try_io(Interest::READABLE, || {
             self.receive_now(socket)?;
             match self.arrived.len() {

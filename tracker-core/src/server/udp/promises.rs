@@ -96,3 +96,46 @@ fn busy(answers: &Outgoing) -> Outgoing {
     }
     busy
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    /// A batch may be read while the journal takes a round away: its first answers could go, and wait for the others.
+    #[tokio::test]
+    async fn batch_waits_for_the_last_of_its_rounds() {
+        let outbox = Outbox::default();
+        outbox.attach_journal();
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let to = socket.local_addr().unwrap();
+        for rounds in [[5, 7], [7, 5]] {
+            outbox.done(Round(0));
+            let promises = Promises::default();
+            let mut batch = None;
+            for (answer, round) in [b"first---", b"second--"].iter().zip(rounds) {
+                assert!(promises.add(&mut batch, *answer, to, Round(round)));
+            }
+            let kept = promises.keep(batch.unwrap(), &outbox, &socket, || {});
+            tokio::pin!(kept);
+            for round in [5, 6] {
+                outbox.done(Round(round));
+                tokio::select! {
+                    biased;
+                    _ = &mut kept => panic!("sent after round {round}"),
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+            outbox.done(Round(7));
+            assert_eq!(kept.await, 0);
+            assert!(promises.are_kept());
+            for expected in [b"first---", b"second--"] {
+                let mut answer = [0; 16];
+                let (length, _) = socket.recv_from(&mut answer).await.unwrap();
+                assert_eq!(&answer[..length], expected);
+            }
+        }
+    }
+}
