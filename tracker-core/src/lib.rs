@@ -23,6 +23,7 @@ pub mod udp;
 
 pub mod ids;
 pub mod registry;
+pub mod room;
 pub mod session;
 pub mod settings;
 pub mod timings;

@@ -18,6 +18,7 @@ use crate::session::StoredSession;
 
 mod crowd;
 mod peer;
+mod row;
 pub(crate) mod sample;
 pub(crate) mod torrent;
 
@@ -164,7 +165,9 @@ impl Swarms {
         stays: impl Fn(UserId) -> bool,
         mut pause: impl AsyncFnMut(),
     ) {
-        let hashes: Vec<_> = self.entries.iter().map(|entry| *entry.key()).collect();
+        // All at once: else the list would be copied, as it grows, while a shard is locked.
+        let mut hashes = Vec::with_capacity(self.entries.len());
+        hashes.extend(self.entries.iter().map(|entry| *entry.key()));
         for hash in hashes {
             let mut from = Some(usize::MAX);
             while let Some(position) = from {
@@ -240,7 +243,10 @@ impl Swarms {
             |counts: Counts| [counts.leechers(), counts.complete, counts.partial].map(i64::from);
         let (before, after) = (roles(before), roles(after));
         for (total, (before, after)) in self.population.iter().zip(before.into_iter().zip(after)) {
-            total.fetch_add(after - before, Ordering::Relaxed);
+            // All cores share the totals: to write one that stays would take it from the others.
+            if before != after {
+                total.fetch_add(after - before, Ordering::Relaxed);
+            }
         }
     }
 

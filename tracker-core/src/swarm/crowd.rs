@@ -1,8 +1,9 @@
 //! The peers of one swarm, in an order that makes any run of neighbours a random sample.
 //!
-//! They stand in one array: first those who want nothing (seeders and partial seeds), then the leechers. Each part is
+//! They stand in one [row](super::row): first those who want nothing (seeders and partial seeds), then the leechers. Each part is
 //! kept in random order: a newcomer changes places with a random peer of its part, which is how a shuffle is dealt one
-//! card at a time. An index by member finds sessions without looking at others.
+//! card at a time. A small crowd is looked through for a session, as a reply is about to read it anyway; a large one has
+//! an index by member.
 
 use std::ops::{Index, IndexMut, Range};
 
@@ -11,19 +12,27 @@ use rand::RngExt;
 use rand::rngs::SmallRng;
 
 use super::peer::Peer;
+use super::row::{BLOCK, Row};
 use crate::ids::{PeerId, UserId};
 use crate::record::Role;
 
+/// So many lie within some twenty lines of the processor's cache, most of which the reply reads next; more are found by
+/// an index.
+const SCANNED_MAX: usize = 32;
+
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
-    peers: Vec<Peer>,
+    peers: Row,
     /// How many of `peers`, from the front, want nothing.
     givers: u32,
     /// How many of the givers are partial seeds.
     partials: u32,
-    /// Positions by member.
-    index: HashTable<u32>,
+    /// Positions by member; boxed, as few swarms have one.
+    index: Option<Box<HashTable<u32>>>,
 }
+
+const _: () = assert!(size_of::<Crowd>() == 48);
+const _: () = assert!(SCANNED_MAX <= BLOCK);
 
 impl Crowd {
     pub(super) fn len(&self) -> usize {
@@ -45,17 +54,37 @@ impl Crowd {
         self.partials
     }
 
+    /// Those at these positions, as far as they lie side by side in memory; at least the first.
+    pub(super) fn neighbours(&self, at: Range<usize>) -> &[Peer] {
+        self.peers.neighbours(at)
+    }
+
     /// Where a member's sessions stand.
     pub(super) fn sessions_of(&self, user: UserId) -> impl Iterator<Item = usize> {
-        let positions = self.index.iter_hash(hash(user)).map(|&at| at as usize);
-        positions.filter(move |&at| self.peers[at].user == user)
+        let indexed = self.index.iter().flat_map(move |index| {
+            let positions = index.iter_hash(hash(user)).map(|&at| at as usize);
+            positions.filter(move |&at| self.peers[at].user == user)
+        });
+        let scanned = match self.index {
+            Some(_) => &[],
+            None => self.peers.first(),
+        };
+        let scanned = scanned.iter().enumerate();
+        let scanned = scanned.filter(move |(_, peer)| peer.user == user);
+        indexed.chain(scanned.map(|(at, _)| at))
     }
 
     /// Where a session stands.
     pub(super) fn find(&self, user: UserId, peer_id: PeerId) -> Option<usize> {
-        self.index
-            .find(hash(user), |&at| self.peers[at as usize].is(user, peer_id))
-            .map(|&at| at as usize)
+        match &self.index {
+            Some(index) => index
+                .find(hash(user), |&at| self.peers[at as usize].is(user, peer_id))
+                .map(|&at| at as usize),
+            None => {
+                let mut peers = self.peers.first().iter();
+                peers.position(|peer| peer.is(user, peer_id))
+            }
+        }
     }
 
     /// Takes a peer in, at a random place of its part; returns where.
@@ -63,9 +92,20 @@ impl Crowd {
         let (user, role) = (peer.user, peer.role);
         let at = self.peers.len();
         self.peers.push(peer);
-        let peers = &self.peers;
-        self.index
-            .insert_unique(hash(user), at as u32, |&at| hash(peers[at as usize].user));
+        let hash_at = |at: u32| hash(self.peers[at as usize].user);
+        match &mut self.index {
+            Some(index) => {
+                index.insert_unique(hash(user), at as u32, |&at| hash_at(at));
+            }
+            None if at < SCANNED_MAX => {}
+            None => {
+                let mut index = HashTable::with_capacity(at + 1);
+                for at in 0..=at as u32 {
+                    index.insert_unique(hash_at(at), at, |&at| hash_at(at));
+                }
+                self.index = Some(Box::new(index));
+            }
+        }
         if role.wants_pieces() {
             self.shuffle_in(at, rng)
         } else {
@@ -81,7 +121,9 @@ impl Crowd {
         let last = self.peers.len() - 1;
         self.swap(at, last);
         let user = self.peers[last].user;
-        if let Ok(entry) = self.index.find_entry(hash(user), |&at| at as usize == last) {
+        if let Some(index) = &mut self.index
+            && let Ok(entry) = index.find_entry(hash(user), |&at| at as usize == last)
+        {
             entry.remove();
         }
         self.peers.pop();
@@ -136,29 +178,32 @@ impl Crowd {
         if a == b {
             return;
         }
-        /// No position: a swarm has at most as many peers as there are sessions in memory.
-        const ASIDE: usize = u32::MAX as usize;
-        let (user_a, user_b) = (self.peers[a].user, self.peers[b].user);
-        self.reindex(user_a, a, ASIDE);
-        self.reindex(user_b, b, a);
-        self.reindex(user_a, ASIDE, b);
+        if let Some(index) = &mut self.index {
+            /// No position: a swarm has at most as many peers as there are sessions in memory.
+            const ASIDE: usize = u32::MAX as usize;
+            let (user_a, user_b) = (self.peers[a].user, self.peers[b].user);
+            reindex(index, user_a, a, ASIDE);
+            reindex(index, user_b, b, a);
+            reindex(index, user_a, ASIDE, b);
+        }
         self.peers.swap(a, b);
     }
 
-    fn reindex(&mut self, user: UserId, from: usize, to: usize) {
-        if let Some(at) = self.index.find_mut(hash(user), |&at| at as usize == from) {
-            *at = to as u32;
+    /// Gives back memory that a larger swarm needed, but for a little: who went may come again.
+    pub(super) fn shrink(&mut self) {
+        let expected = self.len() + self.len() / 4;
+        self.peers.fit(expected);
+        if expected < SCANNED_MAX {
+            self.index = None;
+        } else if let Some(index) = &mut self.index {
+            index.shrink_to(expected, |&at| hash(self.peers[at as usize].user));
         }
     }
+}
 
-    /// Gives back memory that a larger swarm needed.
-    pub(super) fn shrink(&mut self) {
-        if self.peers.capacity() > 16 && self.peers.capacity() / 4 > self.peers.len() {
-            self.peers.shrink_to(self.peers.len() * 2);
-            let peers = &self.peers;
-            self.index
-                .shrink_to(peers.len() * 2, |&at| hash(peers[at as usize].user));
-        }
+fn reindex(index: &mut HashTable<u32>, user: UserId, from: usize, to: usize) {
+    if let Some(at) = index.find_mut(hash(user), |&at| at as usize == from) {
+        *at = to as u32;
     }
 }
 
@@ -186,11 +231,18 @@ fn hash(user: UserId) -> u64 {
 #[cfg(test)]
 impl Crowd {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Peer> {
-        self.peers.iter()
+        (0..self.len()).map(|at| &self.peers[at])
     }
 
-    pub(super) fn capacity(&self) -> usize {
-        self.peers.capacity()
+    /// What it has allocated.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let index = self.index.as_ref();
+        let index = index.map(|index| size_of_val(&**index) + index.allocation_size());
+        self.peers.heap_bytes() + index.unwrap_or_default()
+    }
+
+    pub(super) fn is_indexed(&self) -> bool {
+        self.index.is_some()
     }
 
     /// What must hold after every step.
@@ -200,9 +252,105 @@ impl Crowd {
         assert!(self.leechers().all(wants_pieces));
         let partials = self.iter().filter(|peer| peer.role == Role::Partial);
         assert_eq!(partials.count(), self.partials as usize);
-        assert_eq!(self.index.len(), self.peers.len());
+        if let Some(index) = &self.index {
+            assert_eq!(index.len(), self.peers.len());
+        } else {
+            assert!(self.peers.len() <= SCANNED_MAX);
+        }
         for (at, peer) in self.iter().enumerate() {
             assert_eq!(self.find(peer.user, peer.peer_id), Some(at));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn peer(user: u32, role: Role) -> Peer {
+        Peer::newcomer(UserId(user), PeerId([1; 20]), role)
+    }
+
+    fn crowd(peers: u32) -> Crowd {
+        let mut rng = SmallRng::seed_from_u64(1);
+        let mut crowd = Crowd::default();
+        for user in 0..peers {
+            crowd.insert(peer(user, Role::Leecher), &mut rng);
+        }
+        crowd
+    }
+
+    #[test]
+    fn peer_takes_about_its_own_size_in_swarms_of_every_size() {
+        let bytes = |peers: u32| crowd(peers).heap_bytes() / peers as usize;
+        assert_eq!(bytes(1), 48);
+        assert_eq!(bytes(10), 48);
+        assert!(bytes(25) <= 60, "{}", bytes(25));
+        assert!(bytes(500) <= 70, "{}", bytes(500));
+        assert!(bytes(100_000) <= 60, "{}", bytes(100_000));
+    }
+
+    #[test]
+    fn memory_is_given_back_as_peers_go() {
+        let mut rng = SmallRng::seed_from_u64(1);
+        for (before, after) in [(10, 3), (50, 10), (1000, 100), (20, 0), (1000, 0)] {
+            let mut crowd = crowd(before);
+            while crowd.len() > after {
+                crowd.remove(rng.random_range(0..crowd.len()));
+            }
+            crowd.shrink();
+            crowd.check();
+            assert_eq!(crowd.is_indexed(), after > SCANNED_MAX);
+            let most = after * 48 * 3 / 2 + usize::from(crowd.is_indexed()) * after * 16;
+            let held = crowd.heap_bytes();
+            assert!(held <= most, "{before} to {after}: {held} bytes");
+        }
+    }
+
+    #[test]
+    fn index_comes_when_a_crowd_is_too_large_to_look_through() {
+        assert!(!crowd(SCANNED_MAX as u32).is_indexed());
+        assert!(crowd(SCANNED_MAX as u32 + 1).is_indexed());
+    }
+
+    proptest! {
+        /// Whether it is looked through or has an index: what it finds is what is there. Members have two sessions.
+        #[test]
+        fn sessions_are_found_on_both_sides_of_the_border(
+            steps in proptest::collection::vec((0u32..40, 1u8..3, 0u8..9), 1..400)
+        ) {
+            let mut rng = SmallRng::seed_from_u64(1);
+            let mut crowd = Crowd::default();
+            let mut model = std::collections::BTreeSet::new();
+            for (user, client, what) in steps {
+                let (id, key) = (PeerId([client; 20]), (user, client));
+                let at = crowd.find(UserId(user), id);
+                prop_assert_eq!(at.is_some(), model.contains(&key));
+                let role = [Role::Leecher, Role::Seeder, Role::Partial][usize::from(what) % 3];
+                match at {
+                    Some(at) if what == 0 => {
+                        crowd.remove(at);
+                        model.remove(&key);
+                    }
+                    Some(at) => {
+                        crowd.set_role(at, role, &mut rng);
+                    }
+                    None => {
+                        crowd.insert(Peer::newcomer(UserId(user), id, role), &mut rng);
+                        model.insert(key);
+                    }
+                }
+                if what == 1 {
+                    crowd.shrink();
+                }
+                crowd.check();
+                let sessions = model.range((user, 0)..=(user, 9)).count();
+                prop_assert_eq!(crowd.sessions_of(UserId(user)).count(), sessions);
+                prop_assert_eq!(crowd.len(), model.len());
+            }
         }
     }
 }

@@ -202,13 +202,23 @@ impl Torrent {
         } else {
             part.start
         };
-        let places = (start..part.end).chain(part.start..start);
-        for at in places.take(list.looks(wanted)) {
-            if list.room() <= leave {
-                return;
-            }
-            if Some(at) != own {
-                list.push(&self.crowd[at]);
+        // No position: that is told apart more quickly than `None`.
+        let own = own.unwrap_or(usize::MAX);
+        let mut looks = list.looks(wanted);
+        for mut run in [start..part.end, part.start..start] {
+            run.end = run.end.min(run.start.saturating_add(looks));
+            looks -= run.len();
+            while !run.is_empty() {
+                let neighbours = self.crowd.neighbours(run.clone());
+                for (at, peer) in run.clone().zip(neighbours) {
+                    if list.room() <= leave {
+                        return;
+                    }
+                    if at != own {
+                        list.push(peer);
+                    }
+                }
+                run.start += neighbours.len();
             }
         }
     }
