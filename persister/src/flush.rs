@@ -39,6 +39,9 @@ const FINISH_LIMIT: Duration = Duration::from_secs(10);
 /// that after a long absence nobody else is kept waiting for longer; and some 30 MB of memory.
 const BATCH_MAX: usize = 40_000;
 
+/// Records that a lane keeps room for between two batches: 400 kB. What a large batch has needed is given back.
+const RECORDS_KEPT: usize = 4_096;
+
 /// A database that refuses so many records one after the other has another trouble than they: from then on they are set
 /// aside at the pace of its failures.
 const SET_ASIDE_MAX: u32 = 100;
@@ -373,8 +376,9 @@ impl Persister {
     fn take_over(&mut self, lane: usize, batch: &Batch, applied: &Applied) {
         for (change, baseline) in batch.sessions.iter().zip(&applied.baselines) {
             match baseline {
-                Some(baseline) => self.baselines.put(change.key, *baseline),
-                None => self.baselines.forget(&change.key),
+                // Few come again once they have said `stopped`: most clients take a new peer id.
+                Some(baseline) if change.active => self.baselines.put(change.key, *baseline),
+                _ => self.baselines.forget(&change.key),
             }
         }
         for &(torrent, snatches) in &applied.snatches {
@@ -383,6 +387,8 @@ impl Persister {
         let lane = self.lane(lane);
         lane.position = batch.mark.to;
         let records = lane.records.len() as u64;
+        lane.records.clear();
+        lane.records.shrink_to(RECORDS_KEPT);
         let meters = &self.meters;
         meters.records.increment(records);
         meters.uploaded.increment(applied.growth.uploaded);
@@ -410,7 +416,9 @@ impl Persister {
         self.tracker.swarms.sweep(oldest, stays, pause).await;
         self.tracker.roster.sweep(now);
         // Rarely: the database looks at every session for it. A restart passes over silent ones by their time anyway.
+        // So the baselines of a session that has fallen silent are forgotten once it has missed two to four announces.
         if Instant::now() >= self.retire_at {
+            self.baselines.age();
             self.retire_at = Instant::now() + Duration::from_secs(timeout_secs.into());
             match timeout(APPLY_LIMIT, self.store.retire_sessions(oldest)).await {
                 Ok(Ok(_)) => {}
