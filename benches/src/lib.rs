@@ -1,9 +1,9 @@
 //! # benches
 //!
-//! How long the announce path takes, without sockets; in [`ledger`], what it costs to make it durable; and in [`load`],
-//! how a whole server bears it over the network, beside a [`floor`] that does nothing else. The workloads are made here,
-//! so that `cargo test` runs each of them once and checks its answers; the files in `benches/` only hand them to
-//! criterion. Everything is seeded: two runs do the same work.
+//! How long the announce path takes, without sockets; in [`ledger`], what it costs to make it durable; in [`memory`], how
+//! much room it takes; and in [`load`], how a whole server bears it over the network, beside a [`floor`] that does nothing
+//! else. The workloads are made here, so that `cargo test` runs each of them once and checks its answers; the files in
+//! `benches/` only hand them to criterion. Everything is seeded: two runs do the same work.
 //!
 //! Start with [`workload`], the list of what is measured. It is told of [`traffic`], announces that are made round and
 //! round; of the [`site`] they are made at; and of the [`query`] strings that clients would send.
@@ -16,6 +16,7 @@ pub mod traffic;
 
 pub mod instructions;
 pub mod ledger;
+pub mod memory;
 
 pub mod floor;
 pub mod load;

@@ -56,20 +56,11 @@ impl Site {
         };
         let mut site = Self {
             tracker: Arc::new(Tracker::new(token_key.clone(), settings)),
-            sessions: Vec::new(),
+            sessions: sessions(peers, members),
             token_key,
         };
         (1..=members).for_each(|id| site.put_member(UserId(id)));
-        let mut users = (1..=members).map(UserId).cycle();
-        for (id, &peers) in (1..).map(TorrentId).zip(peers) {
-            site.put_torrent(id);
-            let seats = (0..peers).zip(users.by_ref());
-            site.sessions.extend(seats.map(|(seat, user)| Session {
-                user,
-                torrent: id,
-                role: [Role::Seeder, Role::Leecher][seat as usize % 2],
-            }));
-        }
+        (1..=peers.len() as u32).for_each(|id| site.put_torrent(TorrentId(id)));
         let mut rng = SmallRng::seed_from_u64(1);
         site.sessions.shuffle(&mut rng);
         for session in &site.sessions {
@@ -89,10 +80,7 @@ impl Site {
 
     /// About `peers` peers over `torrents` torrents, popular ones and others: the n-th has its share of n^-0.8.
     pub fn zipf(torrents: u32, peers: u32) -> Self {
-        let weight = |rank: u32| f64::from(rank).powf(-0.8);
-        let total: f64 = (1..=torrents).map(weight).sum();
-        let share = |rank| (f64::from(peers) * weight(rank) / total).round().max(1.0) as u32;
-        let swarms: Vec<_> = (1..=torrents).map(share).collect();
+        let swarms = zipf(torrents, peers);
         let largest = swarms.iter().copied().max().unwrap_or_default();
         Self::new(&swarms, largest.max(peers / 4))
     }
@@ -125,7 +113,8 @@ impl Site {
         }
     }
 
-    fn put_member(&self, id: UserId) {
+    /// Registers a member.
+    pub(crate) fn put_member(&self, id: UserId) {
         self.tracker.roster.put_member(Member {
             id,
             status: MemberStatus::Active,
@@ -134,7 +123,8 @@ impl Site {
         });
     }
 
-    fn put_torrent(&self, id: TorrentId) {
+    /// Registers a torrent.
+    pub(crate) fn put_torrent(&self, id: TorrentId) {
         self.tracker.swarms.put_torrent(&RegisteredTorrent {
             id,
             info_hash: info_hash(id),
@@ -162,7 +152,8 @@ impl Session {
         }
     }
 
-    fn stored(&self) -> StoredSession {
+    /// As the database would have it.
+    pub(crate) fn stored(&self) -> StoredSession {
         let endpoint4 = match Endpoint::new(address(self.user), PORT) {
             Endpoint::V4(compact) => Some(compact),
             Endpoint::V6(_) => None,
@@ -180,6 +171,29 @@ impl Session {
             announced_at: UnixTime(NOW.0 - 1800),
         }
     }
+}
+
+/// About `peers` peers, dealt out to torrents: the n-th has its share of n^-0.8.
+pub(crate) fn zipf(torrents: u32, peers: u32) -> Vec<u32> {
+    let weight = |rank: u32| f64::from(rank).powf(-0.8);
+    let total: f64 = (1..=torrents).map(weight).sum();
+    let share = |rank| (f64::from(peers) * weight(rank) / total).round().max(1.0) as u32;
+    (1..=torrents).map(share).collect()
+}
+
+/// So many peers for each torrent, half of them seeders; the members take turns.
+pub(crate) fn sessions(peers: &[u32], members: u32) -> Vec<Session> {
+    let mut sessions = Vec::new();
+    let mut users = (1..=members).map(UserId).cycle();
+    for (torrent, &peers) in (1..).map(TorrentId).zip(peers) {
+        let seats = (0..peers).zip(users.by_ref());
+        sessions.extend(seats.map(|(seat, user)| Session {
+            user,
+            torrent,
+            role: [Role::Seeder, Role::Leecher][seat as usize % 2],
+        }));
+    }
+    sessions
 }
 
 /// A torrent's, as random as a real one.

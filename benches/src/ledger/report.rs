@@ -132,7 +132,7 @@ pub(crate) fn number(value: f64) -> String {
 }
 
 /// How far something is; nothing is drawn where stderr isn't a terminal.
-pub(super) fn bar(what: &'static str, total: u64) -> ProgressBar {
+pub(crate) fn bar(what: &'static str, total: u64) -> ProgressBar {
     let bar = ProgressBar::new(total).with_message(what);
     match ProgressStyle::with_template("{msg:>12} {wide_bar} {pos}/{len} {eta}") {
         Ok(style) => bar.with_style(style),
