@@ -142,6 +142,11 @@ impl Peer {
         (self.v4[4..] != [0, 0]).then_some(&self.v4)
     }
 
+    /// Its IPv4 endpoint, if it has no other.
+    pub(crate) fn only_v4(&self) -> Option<&[u8; 6]> {
+        self.v4().filter(|_| self.v6.is_none())
+    }
+
     pub(crate) fn v6(&self) -> Option<&[u8; 18]> {
         self.v6.as_ref().map(|v6| &v6.endpoint)
     }

@@ -1,6 +1,7 @@
 //! The peers of one reply, written as they are found.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::slice::Iter;
 
 use super::peer::Peer;
 use crate::bencode::{put_bytes, put_int};
@@ -66,8 +67,50 @@ impl PeerList {
         }
     }
 
+    /// Adds peers' endpoints until only `leave` places are free.
+    pub(crate) fn extend(&mut self, peers: &[Peer], leave: usize) {
+        let mut peers = peers.iter();
+        if let (PeerFormat::Compact | PeerFormat::CompactV4, Some(Endpoint::V4(own))) =
+            (self.format, self.own)
+        {
+            peers = self.extend_v4(peers, &own, leave);
+        }
+        for peer in peers {
+            if self.room <= leave {
+                return;
+            }
+            self.push(peer);
+        }
+    }
+
+    /// The ordinary case, in as few steps as possible: a client over IPv4, and peers over IPv4. Ends at the first that
+    /// is something else.
+    fn extend_v4<'a>(
+        &mut self,
+        mut peers: Iter<'a, Peer>,
+        own: &[u8; 6],
+        leave: usize,
+    ) -> Iter<'a, Peer> {
+        let room = self.room.saturating_sub(leave);
+        let begin = self.peers.len();
+        self.peers.resize(begin + 6 * room.min(peers.len()), 0);
+        let (places, _) = self.peers[begin..].as_chunks_mut::<6>();
+        let mut taken = 0;
+        while let (Some(place), Some(compact)) = (
+            places.get_mut(taken),
+            peers.as_slice().first().and_then(Peer::only_v4),
+        ) {
+            *place = *compact;
+            taken += usize::from(compact != own);
+            peers.next();
+        }
+        self.peers.truncate(begin + 6 * taken);
+        self.room -= taken;
+        peers
+    }
+
     /// Adds a peer's endpoints, unless the client would meet itself there.
-    pub(crate) fn push(&mut self, peer: &Peer) {
+    fn push(&mut self, peer: &Peer) {
         if self.own.is_some_and(|own| peer.is_at(own)) {
             return;
         }

@@ -202,21 +202,19 @@ impl Torrent {
         } else {
             part.start
         };
-        // No position: that is told apart more quickly than `None`.
-        let own = own.unwrap_or(usize::MAX);
         let mut looks = list.looks(wanted);
         for mut run in [start..part.end, part.start..start] {
             run.end = run.end.min(run.start.saturating_add(looks));
             looks -= run.len();
-            while !run.is_empty() {
+            while !run.is_empty() && list.room() > leave {
                 let neighbours = self.crowd.neighbours(run.clone());
-                for (at, peer) in run.clone().zip(neighbours) {
-                    if list.room() <= leave {
-                        return;
+                let own = own.and_then(|own| own.checked_sub(run.start));
+                match own.and_then(|own| neighbours.split_at_checked(own)) {
+                    Some((before, [_, after @ ..])) => {
+                        list.extend(before, leave);
+                        list.extend(after, leave);
                     }
-                    if at != own {
-                        list.push(peer);
-                    }
+                    _ => list.extend(neighbours, leave),
                 }
                 run.start += neighbours.len();
             }
