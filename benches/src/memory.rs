@@ -52,17 +52,23 @@ const WORKERS: usize = 2;
 /// Announces between two drains of the outbox.
 const BETWEEN_DRAINS: usize = 200;
 
-/// Announces that each worker refuses between one measurement and the next.
-const REFUSED: usize = 500_000;
-
 /// Every tenth session is another member's, where the swarms are small enough.
 const SESSIONS_A_MEMBER: u32 = 10;
 
 /// When the peers that came at [`NOW`] have long fallen silent, and those that come again have not.
 const LATER: UnixTime = UnixTime(NOW.0 + 86_400);
 
-/// Fills a tracker, empties it, and fills it again. `settle` is how long the allocator may take to give memory back.
-pub fn run(extent: Extent, settle: Duration) -> Result<Report> {
+/// What the allocator gets before each measurement, to give back what it will.
+#[derive(Clone, Copy, Debug)]
+pub struct Rest {
+    /// Time.
+    pub settle: Duration,
+    /// Announces that each worker refuses meanwhile.
+    pub refused: usize,
+}
+
+/// Fills a tracker, empties it, and fills it again.
+pub fn run(extent: Extent, Rest { settle, refused }: Rest) -> Result<Report> {
     let Extent {
         peers, torrents, ..
     } = extent;
@@ -95,7 +101,7 @@ pub fn run(extent: Extent, settle: Duration) -> Result<Report> {
     scope(|threads| -> Result<()> {
         for (first, second) in first.chunks(share).zip(second.chunks(share)) {
             threads.spawn(|| {
-                let mut worker = Worker::new(&site, &bar);
+                let mut worker = Worker::new(&site, &bar, refused);
                 worker.announce(first, NOW);
                 worker.refuse();
                 barrier.wait();
@@ -111,7 +117,7 @@ pub fn run(extent: Extent, settle: Duration) -> Result<Report> {
         barrier.wait();
         let filled = resident(settle)?;
         learn(&mut baselines, &first, &mut rng);
-        let mut here = Worker::new(&site, &bar);
+        let mut here = Worker::new(&site, &bar, refused);
         here.refuse();
         let remembered = resident(settle)?;
         let swept = sweep(&site)?;
@@ -172,14 +178,16 @@ pub fn run(extent: Extent, settle: Duration) -> Result<Report> {
 struct Worker<'a> {
     site: &'a Site,
     bar: &'a ProgressBar,
+    refused: usize,
     scratch: Scratch,
 }
 
 impl<'a> Worker<'a> {
-    fn new(site: &'a Site, bar: &'a ProgressBar) -> Self {
+    fn new(site: &'a Site, bar: &'a ProgressBar, refused: usize) -> Self {
         Self {
             site,
             bar,
+            refused,
             scratch: Scratch::new(),
         }
     }
@@ -192,7 +200,7 @@ impl<'a> Worker<'a> {
             torrent: TorrentId(0),
             role: Role::Leecher,
         };
-        for _ in 0..REFUSED {
+        for _ in 0..self.refused {
             let ask = self.site.ask(&nowhere, Event::None, NUMWANT);
             let (key, query) = (ask.key.as_bytes(), ask.query.as_bytes());
             let tracker = &self.site.tracker;
@@ -294,6 +302,11 @@ const TURNS: u32 = 10;
 mod tests {
     use super::*;
 
+    const NONE: Rest = Rest {
+        settle: Duration::ZERO,
+        refused: 1,
+    };
+
     #[test]
     fn peers_come_fall_silent_and_come_again() {
         for spread in [Spread::Even, Spread::Zipf] {
@@ -302,7 +315,7 @@ mod tests {
                 torrents: 20,
                 spread,
             };
-            let report = run(extent, Duration::ZERO).expect("a report");
+            let report = run(extent, NONE).expect("a report");
             assert_eq!(report.values("both, bytes a peer").map(<[_]>::len), Some(1));
         }
     }

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use anyhow::Result;
 use benches::Size;
-use benches::memory::{self, Extent, Spread};
+use benches::memory::{self, Extent, Rest, Spread};
 use clap::Parser;
 
 /// As in the program itself: most of a figure is the allocator's doing.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// mimalloc gives back what hasn't been used for a second.
-const SETTLE: Duration = Duration::from_secs(3);
+/// mimalloc gives back what hasn't been used for a second, and looks for it every some thousand allocations.
+const REST: Rest = Rest {
+    settle: Duration::from_secs(3),
+    refused: 500_000,
+};
 
 /// Measures memory.
 #[derive(Debug, Parser)]
@@ -41,7 +44,7 @@ fn main() -> Result<()> {
         torrents: cli.torrents.unwrap_or(cli.scale.pick(200, 100_000)),
         spread: cli.spread,
     };
-    let report = memory::run(extent, SETTLE)?;
+    let report = memory::run(extent, REST)?;
     eprintln!("{}", report.markdown());
     println!("{}", report.json());
     Ok(())
