@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use socket2::{Domain, Socket, Type};
 use tokio::sync::watch;
@@ -67,7 +67,14 @@ impl Floor {
     pub fn start(options: &Options) -> Result<Self> {
         raise_open_files(0)?;
         let body: Arc<[u8]> = match options.kind {
-            Kind::Udp => Arc::default(),
+            Kind::Udp => {
+                let peers = options.body_bytes.checked_sub(20);
+                ensure!(
+                    peers.is_some_and(|bytes| bytes.is_multiple_of(6)),
+                    "a packet has 20 bytes, and 6 more for each peer"
+                );
+                Arc::default()
+            }
             _ => body::announce(options.body_bytes)?.into(),
         };
         let (stop, stopped) = watch::channel(false);

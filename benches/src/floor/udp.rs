@@ -1,12 +1,11 @@
 //! Canned replies over UDP, in batches.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 
 use anyhow::Result;
 use nix::sys::socket::MsgFlags;
 use rustix::net::SocketAddrAny;
-use std::net::{SocketAddr, SocketAddrV4};
 use tokio::sync::watch;
 
 use crate::packets::{Inbox, Outbox};
@@ -17,7 +16,7 @@ pub(super) fn serve(
     length: usize,
     stopped: &watch::Receiver<bool>,
 ) -> Result<()> {
-    let mut reply = vec![0; length.max(20)];
+    let mut reply = vec![0; length];
     reply[3] = 1;
     reply[8..12].copy_from_slice(&1800_u32.to_be_bytes());
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::default());

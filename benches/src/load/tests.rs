@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use persister::recorder::Recorder;
+use tracker_core::record::Role;
 use tracker_core::server::{Listener, Options, Server};
 
 use super::junk::{Junk, junk};
@@ -178,14 +179,8 @@ fn purser_answers_over_udp() {
 fn sessions_are_what_the_swarms_get() {
     let tracker = Tracker::start();
     let peers = |site: &Site| {
-        let roles = [
-            tracker_core::record::Role::Leecher,
-            tracker_core::record::Role::Seeder,
-        ];
-        roles
-            .map(|role| site.tracker.swarms.peers(role))
-            .iter()
-            .sum::<usize>()
+        let of = |role| site.tracker.swarms.peers(role);
+        of(Role::Leecher) + of(Role::Seeder)
     };
     let before = peers(&tracker.site);
     no_failures(&http(tracker.http, "--duration 0s").unwrap());
