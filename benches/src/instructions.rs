@@ -50,8 +50,7 @@ enum Verb {
     /// The same over UDP.
     UdpClients {
         server: std::net::SocketAddr,
-        count: u64,
-        packets: udp::Packets,
+        announces: u64,
     },
 }
 
@@ -70,11 +69,7 @@ pub fn main() -> Result<()> {
             announces,
         } => workloads::run(&workload, announces),
         Verb::Clients { server, announces } => http::clients(server, announces),
-        Verb::UdpClients {
-            server,
-            count,
-            packets,
-        } => udp::clients(server, count, packets),
+        Verb::UdpClients { server, announces } => udp::clients(server, announces),
     }
 }
 

@@ -5,8 +5,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use tracker_core::record::Event;
 use tracker_core::tracker::Outcome;
 
-use super::http;
-use super::udp::{self, Packets};
+use super::{http, udp};
 use crate::Size;
 use crate::site::Site;
 use crate::traffic::Traffic;
@@ -15,7 +14,7 @@ use crate::workload::{self, NUMWANT};
 type Workload = fn(u64) -> Result<()>;
 
 /// In the order in which they are shown. The `http` and `udp` ones are through a socket, everything but the kernel included.
-pub(super) const WORKLOADS: [(&str, Workload); 7] = [
+pub(super) const WORKLOADS: [(&str, Workload); 6] = [
     ("announce/passkeys", |n| {
         announce(workload::mix(Size::Large), n)
     }),
@@ -25,8 +24,7 @@ pub(super) const WORKLOADS: [(&str, Workload); 7] = [
     }),
     ("http/hyper", http::hyper),
     ("http/purser", http::purser),
-    ("udp/purser", |n| udp::purser(Packets::Announces, n)),
-    ("udp/forged", |n| udp::purser(Packets::Forged, n)),
+    ("udp/purser", udp::purser),
 ];
 
 pub(super) fn run(name: &str, announces: u64) -> Result<()> {
