@@ -231,7 +231,6 @@ impl Line {
                 // Grown a few times in a run. Longer than this no reply can be: its length would be refused.
                 self.reply.resize(self.reply.len() * 2, 0);
             }
-            let room = self.reply.len() - self.filled;
             let count = match self.socket.read(&mut self.reply[self.filled..]) {
                 Ok(0) => return Err("the server hung up".to_owned()),
                 Ok(count) => count,
@@ -250,8 +249,7 @@ impl Line {
                     self.out = None;
                     return Ok(Some((out, reply)));
                 }
-                // What didn't fill the buffer was all there is, and more will wake us (epoll(7), question 9).
-                None if count < room => return Ok(None),
+                // The rest, or the end of the connection, may be there already: then epoll won't say so again.
                 None => {}
             }
         }
