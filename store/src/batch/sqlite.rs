@@ -1,6 +1,12 @@
-//! A batch in SQLite: prepared statements, repeated. The transaction began immediate, so nobody else writes meanwhile.
+//! A batch in SQLite: [statements](Statement) of up to 64 rows each. The transaction began immediate, so nobody else
+//! writes meanwhile.
+
+mod statement;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -10,77 +16,142 @@ use tracker_core::record::SessionKey;
 
 use super::plan::{SessionRow, SetAside, Snatch, Totals};
 use super::{BaselineRow, Baselines, Bulk, Mark, read_baseline};
-use crate::columns::{BaselineColumns, Word, bigint};
+use crate::columns::{self, BaselineColumns, Word, bigint};
 use crate::error::Result;
+use statement::Statement;
 
-const USER_EXISTS: &str = "
-    select exists (select 1 from users where id = $1)";
+static MISSING_USERS: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "id",
+        "
+    select id
+    from change
+    where not exists (select 1 from users where users.id = change.id)",
+    )
+});
 
-const TORRENT_EXISTS: &str = "
-    select exists (select 1 from torrents where id = $1)";
+static MISSING_TORRENTS: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "id",
+        "
+    select id
+    from change
+    where not exists (select 1 from torrents where torrents.id = change.id)",
+    )
+});
 
-const BASELINE: &str = "
-    select user_id, torrent_id, peer_id, announced_at, written_by, uploaded, downloaded, suspect, suspect_uploaded,
-        suspect_downloaded
-    from sessions
-    where user_id = $1
-        and torrent_id = $2
-        and peer_id = $3";
+/// A cross join: SQLite takes its tables in this order.
+static BASELINES: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "user_id, torrent_id, peer_id",
+        "
+    select s.user_id, s.torrent_id, s.peer_id, s.announced_at, s.written_by, s.uploaded, s.downloaded, s.suspect,
+        s.suspect_uploaded, s.suspect_downloaded
+    from change
+    cross join sessions s
+        on s.user_id = change.user_id
+        and s.torrent_id = change.torrent_id
+        and s.peer_id = change.peer_id",
+    )
+});
 
-const UPDATE_SESSION: &str = "
+/// The plus keeps SQLite from an index of its own over `change`, for which it would go through all of `sessions`: with 256
+/// rows at a time, it thinks that better.
+static UPDATE_SESSIONS: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "
+        user_id, torrent_id, peer_id, uploaded, downloaded, suspect, suspect_uploaded, suspect_downloaded,
+        grown_uploaded, grown_downloaded, bytes_left, role, endpoint4, endpoint6, announced_at, active,
+        from_uploaded, from_downloaded, from_suspect, from_suspect_uploaded, from_suspect_downloaded, from_writer",
+        "
     update sessions
-    set uploaded = $4,
-        downloaded = $5,
-        suspect = $6,
-        suspect_uploaded = $7,
-        suspect_downloaded = $8,
-        credited_uploaded = credited_uploaded + min($9, 9223372036854775807 - credited_uploaded),
-        credited_downloaded = credited_downloaded + min($10, 9223372036854775807 - credited_downloaded),
-        bytes_left = $11,
-        role = $12,
-        endpoint4 = coalesce($13, endpoint4),
-        endpoint6 = coalesce($14, endpoint6),
-        announced_at = $15,
-        active = $16,
-        written_by = $23
-    where user_id = $1
-        and torrent_id = $2
-        and peer_id = $3
-        and uploaded = $17
-        and downloaded = $18
-        and suspect = $19
-        and suspect_uploaded = $20
-        and suspect_downloaded = $21
-        and written_by = $22";
+    set uploaded = change.uploaded,
+        downloaded = change.downloaded,
+        suspect = change.suspect,
+        suspect_uploaded = change.suspect_uploaded,
+        suspect_downloaded = change.suspect_downloaded,
+        credited_uploaded = sessions.credited_uploaded
+            + min(change.grown_uploaded, 9223372036854775807 - sessions.credited_uploaded),
+        credited_downloaded = sessions.credited_downloaded
+            + min(change.grown_downloaded, 9223372036854775807 - sessions.credited_downloaded),
+        bytes_left = change.bytes_left,
+        role = change.role,
+        endpoint4 = coalesce(change.endpoint4, sessions.endpoint4),
+        endpoint6 = coalesce(change.endpoint6, sessions.endpoint6),
+        announced_at = change.announced_at,
+        active = change.active,
+        written_by = ?
+    from change
+    where sessions.user_id = +change.user_id
+        and sessions.torrent_id = +change.torrent_id
+        and sessions.peer_id = +change.peer_id
+        and sessions.uploaded = change.from_uploaded
+        and sessions.downloaded = change.from_downloaded
+        and sessions.suspect = change.from_suspect
+        and sessions.suspect_uploaded = change.from_suspect_uploaded
+        and sessions.suspect_downloaded = change.from_suspect_downloaded
+        and sessions.written_by = change.from_writer",
+    )
+});
 
-const INSERT_SESSION: &str = "
+static INSERT_SESSIONS: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "
+        user_id, torrent_id, peer_id, uploaded, downloaded, suspect, suspect_uploaded, suspect_downloaded,
+        grown_uploaded, grown_downloaded, bytes_left, role, endpoint4, endpoint6, announced_at, active, started_at",
+        "
     insert into sessions (
         user_id, torrent_id, peer_id, uploaded, downloaded, suspect, suspect_uploaded, suspect_downloaded,
         credited_uploaded, credited_downloaded, bytes_left, role, endpoint4, endpoint6, announced_at, active, started_at,
         written_by)
-    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
-    where exists (select 1 from users where id = $1)
-        and exists (select 1 from torrents where id = $2)
-    on conflict (user_id, torrent_id, peer_id) do nothing";
+    select change.*, ?
+    from change
+    where exists (select 1 from users where users.id = change.user_id)
+        and exists (select 1 from torrents where torrents.id = change.torrent_id)
+    on conflict (user_id, torrent_id, peer_id) do nothing",
+    )
+});
 
-const INSERT_SNATCH: &str = "
+/// Without the `where`, SQLite takes `on conflict` for a join's `on`.
+static INSERT_SNATCHES: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "user_id, torrent_id, completed_at",
+        "
     insert into snatches (user_id, torrent_id, completed_at)
-    values ($1, $2, $3)
-    on conflict (user_id, torrent_id) do nothing";
+    select user_id, torrent_id, completed_at
+    from change
+    where true
+    on conflict (user_id, torrent_id) do nothing
+    returning torrent_id",
+    )
+});
 
-const ADD_TO_USER: &str = "
+static ADD_TO_USERS: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "id, uploaded, downloaded",
+        "
     update users
-    set uploaded = uploaded + min($1, 9223372036854775807 - uploaded),
-        downloaded = downloaded + min($2, 9223372036854775807 - downloaded)
-    where id = $3";
+    set uploaded = users.uploaded + min(change.uploaded, 9223372036854775807 - users.uploaded),
+        downloaded = users.downloaded + min(change.downloaded, 9223372036854775807 - users.downloaded)
+    from change
+    where users.id = +change.id",
+    )
+});
 
-const ADD_TO_TORRENT: &str = "
+static ADD_TO_TORRENTS: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "id, uploaded, downloaded, completed",
+        "
     update torrents
-    set uploaded = uploaded + min($1, 9223372036854775807 - uploaded),
-        downloaded = downloaded + min($2, 9223372036854775807 - downloaded),
-        completed = completed + $3
-    where id = $4";
+    set uploaded = torrents.uploaded + min(change.uploaded, 9223372036854775807 - torrents.uploaded),
+        downloaded = torrents.downloaded + min(change.downloaded, 9223372036854775807 - torrents.downloaded),
+        completed = torrents.completed + change.completed
+    from change
+    where torrents.id = +change.id",
+    )
+});
 
+/// One at a time: there are none, normally.
 const INSERT_SET_ASIDE: &str = "
     insert into set_aside (
         journal, position_from, position_to, user_id, torrent_id, peer_id, uploaded, downloaded, bytes_left,
@@ -94,14 +165,18 @@ impl Bulk for Transaction<'_, Sqlite> {
 
     async fn baselines(&mut self, keys: &[SessionKey]) -> Result<Baselines> {
         let mut stored = Baselines::with_capacity(keys.len());
-        for key in keys {
-            let row: Option<BaselineRow> = sqlx::query_as(BASELINE)
-                .bind(i64::from(key.user.0))
-                .bind(i64::from(key.torrent.0))
-                .bind(key.peer_id.0.as_slice())
-                .fetch_optional(&mut **self)
-                .await?;
-            stored.extend(row.map(read_baseline).transpose()?);
+        for (sql, keys) in BASELINES.pieces(keys) {
+            let mut query = sqlx::query_as(sql);
+            for key in keys {
+                query = query
+                    .bind(i64::from(key.user.0))
+                    .bind(i64::from(key.torrent.0))
+                    .bind(key.peer_id.0.as_slice());
+            }
+            let rows: Vec<BaselineRow> = query.fetch_all(&mut **self).await?;
+            for row in rows {
+                stored.extend([read_baseline(row)?]);
+            }
         }
         Ok(stored)
     }
@@ -112,42 +187,49 @@ impl Bulk for Transaction<'_, Sqlite> {
 
     async fn missing_users(&mut self, ids: &[UserId]) -> Result<HashSet<UserId>> {
         let mut missing = HashSet::new();
-        for id in ids {
-            let exists: bool = sqlx::query_scalar(USER_EXISTS)
-                .bind(i64::from(id.0))
-                .fetch_one(&mut **self)
-                .await?;
-            missing.extend((!exists).then_some(*id));
+        for (sql, ids) in MISSING_USERS.pieces(ids) {
+            let mut query = sqlx::query_scalar(sql);
+            for id in ids {
+                query = query.bind(i64::from(id.0));
+            }
+            let rows: Vec<i64> = query.fetch_all(&mut **self).await?;
+            for id in rows {
+                missing.insert(UserId(columns::id(id, "users.id")?));
+            }
         }
         Ok(missing)
     }
 
     async fn missing_torrents(&mut self, ids: &[TorrentId]) -> Result<HashSet<TorrentId>> {
         let mut missing = HashSet::new();
-        for id in ids {
-            let exists: bool = sqlx::query_scalar(TORRENT_EXISTS)
-                .bind(i64::from(id.0))
-                .fetch_one(&mut **self)
-                .await?;
-            missing.extend((!exists).then_some(*id));
+        for (sql, ids) in MISSING_TORRENTS.pieces(ids) {
+            let mut query = sqlx::query_scalar(sql);
+            for id in ids {
+                query = query.bind(i64::from(id.0));
+            }
+            let rows: Vec<i64> = query.fetch_all(&mut **self).await?;
+            for id in rows {
+                missing.insert(TorrentId(columns::id(id, "torrents.id")?));
+            }
         }
         Ok(missing)
     }
 
     async fn update_sessions(&mut self, rows: &[SessionRow<'_>], writer: i64) -> Result<u64> {
         let mut count = 0;
-        for row in rows {
-            let from = BaselineColumns::from(row.from);
-            let updated = bind_session(sqlx::query(UPDATE_SESSION), row)
-                .bind(from.uploaded)
-                .bind(from.downloaded)
-                .bind(from.suspect)
-                .bind(from.suspect_uploaded)
-                .bind(from.suspect_downloaded)
-                .bind(row.from_writer)
-                .bind(writer)
-                .execute(&mut **self)
-                .await?;
+        for (sql, rows) in UPDATE_SESSIONS.pieces(rows) {
+            let mut query = sqlx::query(sql);
+            for row in rows {
+                let from = BaselineColumns::from(row.from);
+                query = bind_session(query, row)
+                    .bind(from.uploaded)
+                    .bind(from.downloaded)
+                    .bind(from.suspect)
+                    .bind(from.suspect_uploaded)
+                    .bind(from.suspect_downloaded)
+                    .bind(row.from_writer);
+            }
+            let updated = query.bind(writer).execute(&mut **self).await?;
             count += updated.rows_affected();
         }
         Ok(count)
@@ -155,12 +237,12 @@ impl Bulk for Transaction<'_, Sqlite> {
 
     async fn insert_sessions(&mut self, rows: &[SessionRow<'_>], writer: i64) -> Result<u64> {
         let mut count = 0;
-        for row in rows {
-            let inserted = bind_session(sqlx::query(INSERT_SESSION), row)
-                .bind(i64::from(row.change.first_at.0))
-                .bind(writer)
-                .execute(&mut **self)
-                .await?;
+        for (sql, rows) in INSERT_SESSIONS.pieces(rows) {
+            let mut query = sqlx::query(sql);
+            for row in rows {
+                query = bind_session(query, row).bind(i64::from(row.change.first_at.0));
+            }
+            let inserted = query.bind(writer).execute(&mut **self).await?;
             count += inserted.rows_affected();
         }
         Ok(count)
@@ -168,43 +250,51 @@ impl Bulk for Transaction<'_, Sqlite> {
 
     async fn insert_snatches(&mut self, snatches: &[Snatch]) -> Result<Vec<TorrentId>> {
         let mut new = Vec::new();
-        for snatch in snatches {
-            let inserted = sqlx::query(INSERT_SNATCH)
-                .bind(i64::from(snatch.user.0))
-                .bind(i64::from(snatch.torrent.0))
-                .bind(i64::from(snatch.at.0))
-                .execute(&mut **self)
-                .await?;
-            new.extend((inserted.rows_affected() == 1).then_some(snatch.torrent));
+        for (sql, snatches) in INSERT_SNATCHES.pieces(snatches) {
+            let mut query = sqlx::query_scalar(sql);
+            for snatch in snatches {
+                query = query
+                    .bind(i64::from(snatch.user.0))
+                    .bind(i64::from(snatch.torrent.0))
+                    .bind(i64::from(snatch.at.0));
+            }
+            let torrents: Vec<i64> = query.fetch_all(&mut **self).await?;
+            for torrent in torrents {
+                new.push(TorrentId(columns::id(torrent, "snatches.torrent_id")?));
+            }
         }
         Ok(new)
     }
 
     async fn add_to_users(&mut self, totals: &Totals<UserId>) -> Result<u64> {
+        let totals: Vec<_> = totals.iter().collect();
         let mut count = 0;
-        for (id, gain) in totals {
-            let updated = sqlx::query(ADD_TO_USER)
-                .bind(bigint(gain.growth.uploaded))
-                .bind(bigint(gain.growth.downloaded))
-                .bind(i64::from(id.0))
-                .execute(&mut **self)
-                .await?;
-            count += updated.rows_affected();
+        for (sql, totals) in ADD_TO_USERS.pieces(&totals) {
+            let mut query = sqlx::query(sql);
+            for (id, gain) in totals {
+                query = query
+                    .bind(i64::from(id.0))
+                    .bind(bigint(gain.growth.uploaded))
+                    .bind(bigint(gain.growth.downloaded));
+            }
+            count += query.execute(&mut **self).await?.rows_affected();
         }
         Ok(count)
     }
 
     async fn add_to_torrents(&mut self, totals: &Totals<TorrentId>) -> Result<u64> {
+        let totals: Vec<_> = totals.iter().collect();
         let mut count = 0;
-        for (id, gain) in totals {
-            let updated = sqlx::query(ADD_TO_TORRENT)
-                .bind(bigint(gain.growth.uploaded))
-                .bind(bigint(gain.growth.downloaded))
-                .bind(i64::from(gain.completed))
-                .bind(i64::from(id.0))
-                .execute(&mut **self)
-                .await?;
-            count += updated.rows_affected();
+        for (sql, totals) in ADD_TO_TORRENTS.pieces(&totals) {
+            let mut query = sqlx::query(sql);
+            for (id, gain) in totals {
+                query = query
+                    .bind(i64::from(id.0))
+                    .bind(bigint(gain.growth.uploaded))
+                    .bind(bigint(gain.growth.downloaded))
+                    .bind(i64::from(gain.completed));
+            }
+            count += query.execute(&mut **self).await?.rows_affected();
         }
         Ok(count)
     }
@@ -234,7 +324,7 @@ impl Bulk for Transaction<'_, Sqlite> {
     }
 }
 
-/// $1 to $16, which updates and inserts have in common.
+/// The first 16 columns, which updates and inserts have in common.
 fn bind_session<'q>(
     query: Query<'q, Sqlite, SqliteArguments>,
     row: &'q SessionRow<'_>,

@@ -11,6 +11,7 @@ mod harness;
 mod batch;
 mod changes;
 mod exactly_once;
+mod many_rows;
 mod model;
 mod roster;
 mod schema;
