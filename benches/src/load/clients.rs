@@ -188,7 +188,7 @@ impl Clients {
     }
 
     /// Whoever comes next, and what it says. At least one has to be in its swarm.
-    pub fn next(&mut self) -> (Session, Ask) {
+    pub fn speak(&mut self) -> (Session, Ask) {
         let drawn = u64::from(self.rng.random::<u32>());
         let ask = Ask::ALL[self.ends.iter().position(|&end| drawn < end).unwrap_or(0)];
         let at = self.rng.random_range(0..self.active);
@@ -312,7 +312,7 @@ mod tests {
         let [mut clients] = Clients::deal(&mix, &site(), 1).try_into().unwrap();
         while clients.first_word().is_some() {}
         let mut counts = [0; 5];
-        (0..100_000).for_each(|_| counts[clients.next().1 as usize] += 1);
+        (0..100_000).for_each(|_| counts[clients.speak().1 as usize] += 1);
         for (count, share) in counts.into_iter().zip([88_000, 4_000, 4_000, 2_000, 2_000]) {
             assert!((share - 400..=share + 400).contains(&count), "{counts:?}");
         }

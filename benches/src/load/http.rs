@@ -243,15 +243,12 @@ impl Line {
                 return Err("a reply that nobody asked for".to_owned());
             };
             let read = reply::read(&self.reply[..self.filled], out.ask);
-            match read.map_err(|fault: Fault| fault.to_string())? {
-                Some(reply) => {
-                    self.filled = 0;
-                    self.out = None;
-                    return Ok(Some((out, reply)));
-                }
-                // The rest, or the end of the connection, may be there already: then epoll won't say so again.
-                None => {}
+            if let Some(reply) = read.map_err(|fault: Fault| fault.to_string())? {
+                self.filled = 0;
+                self.out = None;
+                return Ok(Some((out, reply)));
             }
+            // The rest, or the end of the connection, may be there already: then epoll won't say so again.
         }
     }
 }

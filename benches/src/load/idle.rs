@@ -49,7 +49,7 @@ impl Idle {
             request.clear();
             let (session, ask) = clients
                 .first_word()
-                .unwrap_or_else(|| (clients.next().0, Ask::Plain));
+                .unwrap_or_else(|| (clients.speak().0, Ask::Plain));
             requests.write(&mut request, &session, ask);
             socket.write_all(&request)?;
             read_reply(&mut socket, ask, &mut buffer)

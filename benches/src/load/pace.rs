@@ -82,7 +82,7 @@ impl Run {
             _ => Some(now).filter(|_| !self.is_over(now)),
         };
         due.map_or(Next::Wait, |due| {
-            let (session, ask) = clients.next();
+            let (session, ask) = clients.speak();
             Next::Say(session, ask, due)
         })
     }
