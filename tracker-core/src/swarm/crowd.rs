@@ -5,14 +5,14 @@
 //! card at a time. A small crowd is looked through for a session, as a reply is about to read it anyway; a large one has
 //! an index by member.
 
-use std::ops::{Index, IndexMut, Range};
+use std::ops::Range;
 
 use hashbrown::HashTable;
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
-use super::peer::Peer;
-use super::row::{BLOCK, Row};
+use super::peer::{Peer, PeerMut, PeerRef};
+use super::row::{BLOCK, Neighbours, Row};
 use crate::ids::{PeerId, UserId};
 use crate::record::Role;
 
@@ -31,7 +31,7 @@ pub(super) struct Crowd {
     index: Option<Box<HashTable<u32>>>,
 }
 
-const _: () = assert!(size_of::<Crowd>() == 48);
+const _: () = assert!(size_of::<Crowd>() == 72);
 const _: () = assert!(SCANNED_MAX <= BLOCK);
 
 impl Crowd {
@@ -55,44 +55,59 @@ impl Crowd {
     }
 
     /// Those at these positions, as far as they lie side by side in memory; at least the first.
-    pub(super) fn neighbours(&self, at: Range<usize>) -> &[Peer] {
+    pub(super) fn neighbours(&self, at: Range<usize>) -> Neighbours<'_> {
         self.peers.neighbours(at)
+    }
+
+    pub(super) fn peer(&self, at: usize) -> PeerRef<'_> {
+        self.peers.peer(at)
+    }
+
+    /// Not for its role: see [`Crowd::set_role`].
+    pub(super) fn peer_mut(&mut self, at: usize) -> PeerMut<'_> {
+        self.peers.peer_mut(at)
     }
 
     /// Where a member's sessions stand.
     pub(super) fn sessions_of(&self, user: UserId) -> impl Iterator<Item = usize> {
         let indexed = self.index.iter().flat_map(move |index| {
             let positions = index.iter_hash(hash(user)).map(|&at| at as usize);
-            positions.filter(move |&at| self.peers[at].user == user)
+            positions.filter(move |&at| self.peers.seat(at).user == user)
         });
         let scanned = match self.index {
             Some(_) => &[],
-            None => self.peers.first(),
+            None => self.peers.first().seats,
         };
         let scanned = scanned.iter().enumerate();
-        let scanned = scanned.filter(move |(_, peer)| peer.user == user);
+        let scanned = scanned.filter(move |(_, seat)| seat.user == user);
         indexed.chain(scanned.map(|(at, _)| at))
     }
 
     /// Where a session stands.
     pub(super) fn find(&self, user: UserId, peer_id: PeerId) -> Option<usize> {
+        let is_it = |at: usize| {
+            let peer = self.peers.peer(at);
+            peer.seat.user == user && peer.rest.peer_id == peer_id
+        };
         match &self.index {
             Some(index) => index
-                .find(hash(user), |&at| self.peers[at as usize].is(user, peer_id))
+                .find(hash(user), |&at| is_it(at as usize))
                 .map(|&at| at as usize),
             None => {
-                let mut peers = self.peers.first().iter();
-                peers.position(|peer| peer.is(user, peer_id))
+                let mut seats = self.peers.first().seats.iter().enumerate();
+                seats
+                    .find(|(at, seat)| seat.user == user && is_it(*at))
+                    .map(|(at, _)| at)
             }
         }
     }
 
     /// Takes a peer in, at a random place of its part; returns where.
     pub(super) fn insert(&mut self, peer: Peer, rng: &mut SmallRng) -> usize {
-        let (user, role) = (peer.user, peer.role);
+        let (user, role) = (peer.seat.user, peer.seat.role());
         let at = self.peers.len();
         self.peers.push(peer);
-        let hash_at = |at: u32| hash(self.peers[at as usize].user);
+        let hash_at = |at: u32| hash(self.peers.seat(at as usize).user);
         match &mut self.index {
             Some(index) => {
                 index.insert_unique(hash(user), at as u32, |&at| hash_at(at));
@@ -120,7 +135,7 @@ impl Crowd {
         }
         let last = self.peers.len() - 1;
         self.swap(at, last);
-        let user = self.peers[last].user;
+        let user = self.peers.seat(last).user;
         if let Some(index) = &mut self.index
             && let Ok(entry) = index.find_entry(hash(user), |&at| at as usize == last)
         {
@@ -131,7 +146,7 @@ impl Crowd {
 
     /// Moves it to its part; returns where it stands then.
     pub(super) fn set_role(&mut self, at: usize, role: Role, rng: &mut SmallRng) -> usize {
-        let before = self.peers[at].role;
+        let before = self.peers.seat(at).role();
         if before == role {
             return at;
         }
@@ -140,7 +155,7 @@ impl Crowd {
         } else {
             self.move_to_leechers(at)
         };
-        self.peers[at].role = role;
+        self.peers.seat_mut(at).set_role(role);
         if role.wants_pieces() {
             self.shuffle_in(at, rng)
         } else {
@@ -153,7 +168,7 @@ impl Crowd {
         let border = self.givers as usize;
         self.swap(at, border);
         self.givers += 1;
-        self.partials += u32::from(self.peers[border].role == Role::Partial);
+        self.partials += u32::from(self.peers.seat(border).role() == Role::Partial);
         let place = rng.random_range(0..=border);
         self.swap(border, place);
         place
@@ -161,7 +176,7 @@ impl Crowd {
 
     /// Moves the border back over a giver; it is the first of the leechers then.
     fn move_to_leechers(&mut self, at: usize) -> usize {
-        self.partials -= u32::from(self.peers[at].role == Role::Partial);
+        self.partials -= u32::from(self.peers.seat(at).role() == Role::Partial);
         self.givers -= 1;
         let border = self.givers as usize;
         self.swap(at, border);
@@ -181,7 +196,7 @@ impl Crowd {
         if let Some(index) = &mut self.index {
             /// No position: a swarm has at most as many peers as there are sessions in memory.
             const ASIDE: usize = u32::MAX as usize;
-            let (user_a, user_b) = (self.peers[a].user, self.peers[b].user);
+            let (user_a, user_b) = (self.peers.seat(a).user, self.peers.seat(b).user);
             reindex(index, user_a, a, ASIDE);
             reindex(index, user_b, b, a);
             reindex(index, user_a, ASIDE, b);
@@ -196,7 +211,7 @@ impl Crowd {
         if expected < SCANNED_MAX {
             self.index = None;
         } else if let Some(index) = &mut self.index {
-            index.shrink_to(expected, |&at| hash(self.peers[at as usize].user));
+            index.shrink_to(expected, |&at| hash(self.peers.seat(at as usize).user));
         }
     }
 }
@@ -207,22 +222,6 @@ fn reindex(index: &mut HashTable<u32>, user: UserId, from: usize, to: usize) {
     }
 }
 
-/// By position.
-impl Index<usize> for Crowd {
-    type Output = Peer;
-
-    fn index(&self, at: usize) -> &Peer {
-        &self.peers[at]
-    }
-}
-
-/// Not for its role: see [`Crowd::set_role`].
-impl IndexMut<usize> for Crowd {
-    fn index_mut(&mut self, at: usize) -> &mut Peer {
-        &mut self.peers[at]
-    }
-}
-
 /// Member ids come one after the other; a multiplication spreads them over the table.
 fn hash(user: UserId) -> u64 {
     u64::from(user.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -230,8 +229,8 @@ fn hash(user: UserId) -> u64 {
 
 #[cfg(test)]
 impl Crowd {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Peer> {
-        (0..self.len()).map(|at| &self.peers[at])
+    pub(super) fn iter(&self) -> impl Iterator<Item = PeerRef<'_>> {
+        (0..self.len()).map(|at| self.peer(at))
     }
 
     /// What it has allocated.
@@ -247,10 +246,10 @@ impl Crowd {
 
     /// What must hold after every step.
     pub(super) fn check(&self) {
-        let wants_pieces = |at: usize| self.peers[at].role.wants_pieces();
+        let wants_pieces = |at: usize| self.peers.seat(at).role().wants_pieces();
         assert!(!self.givers().any(wants_pieces));
         assert!(self.leechers().all(wants_pieces));
-        let partials = self.iter().filter(|peer| peer.role == Role::Partial);
+        let partials = self.iter().filter(|peer| peer.seat.role() == Role::Partial);
         assert_eq!(partials.count(), self.partials as usize);
         if let Some(index) = &self.index {
             assert_eq!(index.len(), self.peers.len());
@@ -258,7 +257,7 @@ impl Crowd {
             assert!(self.peers.len() <= SCANNED_MAX);
         }
         for (at, peer) in self.iter().enumerate() {
-            assert_eq!(self.find(peer.user, peer.peer_id), Some(at));
+            assert_eq!(self.find(peer.seat.user, peer.rest.peer_id), Some(at));
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The peers of one reply, written as they are found.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::slice::Iter;
 
-use super::peer::Peer;
+use super::peer::{PeerRef, Seat};
+use super::row::Neighbours;
 use crate::bencode::{put_bytes, put_int};
 use crate::record::Endpoint;
 
@@ -68,14 +68,14 @@ impl PeerList {
     }
 
     /// Adds peers' endpoints until only `leave` places are free.
-    pub(crate) fn extend(&mut self, peers: &[Peer], leave: usize) {
-        let mut peers = peers.iter();
+    pub(crate) fn extend(&mut self, mut peers: Neighbours<'_>, leave: usize) {
         if let (PeerFormat::Compact | PeerFormat::CompactV4, Some(Endpoint::V4(own))) =
             (self.format, self.own)
         {
-            peers = self.extend_v4(peers, &own, leave);
+            let ordinary = self.extend_v4(peers.seats, &own, leave);
+            peers = peers.part(ordinary..peers.len());
         }
-        for peer in peers {
+        for peer in peers.iter() {
             if self.room <= leave {
                 return;
             }
@@ -84,37 +84,32 @@ impl PeerList {
     }
 
     /// The ordinary case, in as few steps as possible: a client over IPv4, and peers over IPv4. Ends at the first that
-    /// is something else.
-    fn extend_v4<'a>(
-        &mut self,
-        mut peers: Iter<'a, Peer>,
-        own: &[u8; 6],
-        leave: usize,
-    ) -> Iter<'a, Peer> {
+    /// is something else; returns how many were looked at.
+    fn extend_v4(&mut self, seats: &[Seat], own: &[u8; 6], leave: usize) -> usize {
         let room = self.room.saturating_sub(leave);
         let begin = self.peers.len();
-        self.peers.resize(begin + 6 * room.min(peers.len()), 0);
+        self.peers.resize(begin + 6 * room.min(seats.len()), 0);
         let (places, _) = self.peers[begin..].as_chunks_mut::<6>();
-        let mut taken = 0;
+        let (mut taken, mut looked) = (0, 0);
         while let (Some(place), Some(compact)) = (
             places.get_mut(taken),
-            peers.as_slice().first().and_then(Peer::only_v4),
+            seats.get(looked).and_then(Seat::only_v4),
         ) {
             *place = *compact;
             taken += usize::from(compact != own);
-            peers.next();
+            looked += 1;
         }
         self.peers.truncate(begin + 6 * taken);
         self.room -= taken;
-        peers
+        looked
     }
 
     /// Adds a peer's endpoints, unless the client would meet itself there.
-    fn push(&mut self, peer: &Peer) {
+    fn push(&mut self, peer: PeerRef<'_>) {
         if self.own.is_some_and(|own| peer.is_at(own)) {
             return;
         }
-        if let Some(compact) = peer.v4()
+        if let Some(compact) = peer.seat.v4()
             && self.format != PeerFormat::CompactV6
         {
             self.push_v4(compact, peer);
@@ -127,7 +122,7 @@ impl PeerList {
         }
     }
 
-    fn push_v4(&mut self, compact: &[u8; 6], peer: &Peer) {
+    fn push_v4(&mut self, compact: &[u8; 6], peer: PeerRef<'_>) {
         self.room -= 1;
         match self.format {
             PeerFormat::Compact | PeerFormat::CompactV4 | PeerFormat::CompactV6 => {
@@ -141,7 +136,7 @@ impl PeerList {
         }
     }
 
-    fn push_v6(&mut self, compact: &[u8; 18], peer: &Peer) {
+    fn push_v6(&mut self, compact: &[u8; 18], peer: PeerRef<'_>) {
         self.room -= 1;
         match self.format {
             PeerFormat::Compact | PeerFormat::CompactV4 | PeerFormat::CompactV6 => {
@@ -156,14 +151,14 @@ impl PeerList {
         }
     }
 
-    fn push_dictionary(&mut self, ip: IpAddr, port: u16, peer_ids: bool, peer: &Peer) {
+    fn push_dictionary(&mut self, ip: IpAddr, port: u16, peer_ids: bool, peer: PeerRef<'_>) {
         let out = &mut self.peers;
         out.push(b'd');
         put_bytes(out, b"ip");
         put_bytes(out, ip.to_string().as_bytes());
         if peer_ids {
             put_bytes(out, b"peer id");
-            put_bytes(out, &peer.peer_id.0);
+            put_bytes(out, &peer.rest.peer_id.0);
         }
         put_bytes(out, b"port");
         put_int(out, port);

@@ -111,7 +111,9 @@ impl Torrent {
 
         // A client that moves to an address finds nobody there: who was, was its own past.
         let known = match known {
-            Some(at) if !self.crowd[at].is_at(visitor.endpoint) && self.remove_ghost(visitor) => {
+            Some(at)
+                if !self.crowd.peer(at).is_at(visitor.endpoint) && self.remove_ghost(visitor) =>
+            {
                 self.crowd.find(visitor.user, visitor.peer_id)
             }
             known => known,
@@ -126,8 +128,9 @@ impl Torrent {
                 };
             }
             let mut peer = Peer::newcomer(visitor.user, visitor.peer_id, visitor.role);
-            peer.reports(visitor.counters);
-            peer.seen_at(visitor.endpoint, visitor.hash_tag, visitor.now);
+            peer.as_mut().reports(visitor.counters);
+            peer.as_mut()
+                .seen_at(visitor.endpoint, visitor.hash_tag, visitor.now);
             let position = Some(self.crowd.insert(peer, rng));
             return Visit {
                 warning: None,
@@ -136,18 +139,19 @@ impl Torrent {
             };
         };
 
-        let peer = &mut self.crowd[at];
+        let mut peer = self.crowd.peer_mut(at);
+        let role = peer.seat.role();
         // A download finishes once: a seeder that says so again is a regular visitor.
         let is_news = match visitor.event {
             Event::Started => true,
-            Event::Completed => peer.role != visitor.role,
+            Event::Completed => role != visitor.role,
             _ => false,
         };
-        let too_soon = !is_news && peer.is_early(visitor, rules.min_interval_secs);
-        let moved = !peer.is_at(visitor.endpoint);
+        let too_soon = !is_news && peer.as_ref().is_early(visitor, rules.min_interval_secs);
+        let moved = !peer.as_ref().is_at(visitor.endpoint);
         let has_news = peer.reports(visitor.counters)
             || moved
-            || peer.role != visitor.role
+            || role != visitor.role
             || visitor.event != Event::None;
         if too_soon {
             // The time stays: a client that asks every ten minutes gets peers every twenty, and not never.
@@ -209,12 +213,12 @@ impl Torrent {
             while !run.is_empty() && list.room() > leave {
                 let neighbours = self.crowd.neighbours(run.clone());
                 let own = own.and_then(|own| own.checked_sub(run.start));
-                match own.and_then(|own| neighbours.split_at_checked(own)) {
-                    Some((before, [_, after @ ..])) => {
+                match own.and_then(|own| neighbours.around(own)) {
+                    Some((before, after)) => {
                         list.extend(before, leave);
                         list.extend(after, leave);
                     }
-                    _ => list.extend(neighbours, leave),
+                    None => list.extend(neighbours, leave),
                 }
                 run.start += neighbours.len();
             }
@@ -224,12 +228,15 @@ impl Torrent {
     /// Brings back a session that the database knows. One that has announced since isn't touched, and of more than
     /// `max_clients` of a member's the latest stay, as they would have if they had announced in turn.
     pub(crate) fn restore(&mut self, peer: Peer, max_clients: usize, rng: &mut SmallRng) -> bool {
-        if self.crowd.find(peer.user, peer.peer_id).is_some() {
+        if self.crowd.find(peer.seat.user, peer.rest.peer_id).is_some() {
             return false;
         }
-        let own = self.clients_of(peer.user);
+        let own = self.clients_of(peer.seat.user);
         if own.clients >= max_clients {
-            match own.oldest.filter(|(seen, _)| *seen < peer.last_seen()) {
+            match own
+                .oldest
+                .filter(|(seen, _)| *seen < peer.as_ref().last_seen())
+            {
                 Some((_, at)) => self.crowd.remove(at),
                 None => return false,
             }
@@ -245,12 +252,12 @@ impl Torrent {
         match self.crowd.find(user, peer_id) {
             Some(at) if !record.in_swarm => self.crowd.remove(at),
             Some(at) => {
-                self.crowd[at].replayed(record);
+                self.crowd.peer_mut(at).replayed(record);
                 self.crowd.set_role(at, record.role, rng);
             }
             None if record.in_swarm => {
                 let mut peer = Peer::newcomer(user, peer_id, record.role);
-                peer.replayed(record);
+                peer.as_mut().replayed(record);
                 self.restore(peer, max_clients, rng);
             }
             None => {}
@@ -270,8 +277,8 @@ impl Torrent {
         let to = from.saturating_sub(budget);
         // Downwards: a removal fills its place from above, where all have been looked at.
         for at in (to..from).rev() {
-            let peer = &mut self.crowd[at];
-            if !peer.keep_since(oldest) || !stays(peer.user) {
+            let mut peer = self.crowd.peer_mut(at);
+            if !peer.keep_since(oldest) || !stays(peer.seat.user) {
                 self.crowd.remove(at);
             }
         }
@@ -303,8 +310,8 @@ impl Torrent {
     /// Removes the member's other session at the same address and port, which can't be there any more.
     fn remove_ghost(&mut self, visitor: &Visitor) -> bool {
         let ghost = self.crowd.sessions_of(visitor.user).find(|&at| {
-            let peer = &self.crowd[at];
-            peer.peer_id != visitor.peer_id && peer.is_at(visitor.endpoint)
+            let peer = self.crowd.peer(at);
+            peer.rest.peer_id != visitor.peer_id && peer.is_at(visitor.endpoint)
         });
         if let Some(at) = ghost {
             self.crowd.remove(at);
@@ -315,7 +322,7 @@ impl Torrent {
     fn clients_of(&self, user: UserId) -> Clients {
         let mut found = Clients::default();
         for at in self.crowd.sessions_of(user) {
-            let candidate = (self.crowd[at].last_seen(), at);
+            let candidate = (self.crowd.peer(at).last_seen(), at);
             found.clients += 1;
             found.oldest = Some(
                 found

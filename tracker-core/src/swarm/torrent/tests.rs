@@ -72,7 +72,7 @@ impl Swarm {
     }
 
     fn users(&self) -> HashSet<(u32, u8)> {
-        let name = |peer: &Peer| (peer.user.0, peer.peer_id.0[0]);
+        let name = |peer: super::super::peer::PeerRef<'_>| (peer.seat.user.0, peer.rest.peer_id.0[0]);
         self.torrent.crowd.iter().map(name).collect()
     }
 
@@ -272,7 +272,7 @@ fn restored_sessions_of_a_member_are_the_latest_ones() {
     let mut swarm = Swarm::new();
     for (client, at) in [(1, 4), (2, 2), (3, 5), (4, 3), (5, 1)] {
         let mut peer = Peer::newcomer(UserId(7), PeerId([client; 20]), Role::Leecher);
-        peer.seen_at(v4(7, client), 1, UnixTime(at));
+        peer.as_mut().seen_at(v4(7, client), 1, UnixTime(at));
         swarm.torrent.restore(peer, 3, &mut swarm.rng);
         swarm.check();
     }
@@ -413,7 +413,7 @@ fn replay_does_what_the_announces_did() {
     let peer = swarm.torrent.crowd.iter().next();
     let both = peer.map(|peer| {
         (
-            peer.v4().copied().map(Endpoint::V4),
+            peer.seat.v4().copied().map(Endpoint::V4),
             peer.v6().copied().map(Endpoint::V6),
         )
     });
