@@ -81,10 +81,12 @@ pub(crate) struct Tracker {
     /// Places (peer ids) from which one member may be in one swarm at a time. One more that starts
     /// takes the place of the one silent for longest; one that doesn't say so gets a warning and no peers.
     pub(crate) max_peers_per_torrent_per_user: u8,
-    /// "registered": an unknown info hash is refused. "any": it is tracked too, without credit.
+    /// "registered": an unknown info hash is refused. "any": it is tracked too, without credit. Nothing limits how many of
+    /// them members bring in but their peers' expiry, so memory is theirs to fill.
     pub(crate) torrents: TorrentPolicy,
     /// With torrents = "any": answer UDP announces and scrapes of unregistered torrents without a key, too. Otherwise UDP
-    /// scrapes are refused, because no client puts a key into them (BEP 41 has no place for it).
+    /// scrapes are refused, because no client puts a key into them (BEP 41 has no place for it). Anybody can then fill
+    /// the memory, at some 350 bytes a packet, until the peers expire.
     pub(crate) udp_keyless: bool,
     /// Header in which a proxy passes the client's address, as in `X-Forwarded-For`. Honoured only from trusted_proxies.
     pub(crate) client_ip_header: String,

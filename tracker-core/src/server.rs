@@ -105,7 +105,7 @@ impl Listener {
         let (stop, stopped) = watch::channel(false);
         let (limits, shared) = (self.limits, self.shared);
         let start = |(number, (http, udp))| {
-            let at_rest = AtRests::new(tracker);
+            let at_rest = AtRests::new(tracker, shared.clock);
             let (tracker, mut stopped) = (Arc::clone(tracker), stopped.clone());
             let (sockets, shared) = (worker::Sockets { http, udp }, shared.clone());
             let (tell, told) = mpsc::sync_channel(1);
@@ -158,7 +158,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes no new connections, answers what has come in, finishes the open replies, and returns when all is quiet: seconds, at most. Blocks.
+    /// Takes no new connections, answers what has come in, finishes the open replies, and returns when all is quiet:
+    /// seconds, at most. Blocks.
     pub fn stop(self) {
         // Fails only when every worker has gone already.
         let _ = self.stop.send(true);

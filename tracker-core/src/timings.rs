@@ -56,7 +56,7 @@ impl Timings {
     /// As a histogram in Prometheus's text format.
     pub fn render(&self) -> String {
         let mut text = format!(
-            "# HELP {ANNOUNCE_SECONDS} From a request read to its reply reckoned, without the kernel's part and the wait for the journal; one in eight is timed\n\
+            "# HELP {ANNOUNCE_SECONDS} From a request read to its reply reckoned, without the kernel's part and the wait for the journal; over HTTP one in eight is timed, over UDP whole batches\n\
              # TYPE {ANNOUNCE_SECONDS} histogram\n"
         );
         for (protocol, timing) in [("http", &self.http), ("udp", &self.udp)] {

@@ -12,6 +12,10 @@ const BACKLOG: i32 = 4096;
 /// what comes while a worker is away for a moment.
 const UDP_BUFFER: usize = 4 << 20;
 
+/// Bytes that the kernel holds for an HTTP connection, in and out: the longest request and the longest reply, with room.
+/// By itself it would take megabytes for a client that asks and never reads.
+const HTTP_BUFFERS: (usize, usize) = (32 << 10, 64 << 10);
+
 /// Why the announce sockets can't be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -36,6 +40,9 @@ pub(crate) struct Sockets<S> {
 impl Sockets<TcpListener> {
     pub(crate) fn http(addresses: &[SocketAddr], workers: usize) -> Result<Self, ListenError> {
         Self::bind(&Door::HTTP, addresses, workers, |socket| {
+            // Whoever connects inherits them.
+            socket.set_recv_buffer_size(HTTP_BUFFERS.0)?;
+            socket.set_send_buffer_size(HTTP_BUFFERS.1)?;
             socket.listen(BACKLOG)
         })
     }

@@ -47,9 +47,6 @@ pub(crate) struct Counts {
 /// tenth of an announce.
 const TIMED: u64 = 8;
 
-/// After so many they are given, whether the worker rests or not.
-const MANY: u64 = 4096;
-
 impl Counts {
     pub(crate) fn new(protocol: &'static str) -> Self {
         let announces = Event::ALL.map(|event| {
@@ -105,12 +102,8 @@ impl Counts {
         count_refusal(outcome);
     }
 
-    pub(crate) fn saved(&self) -> u64 {
+    fn saved(&self) -> u64 {
         self.saved.get()
-    }
-
-    pub(crate) fn are_many(&self) -> bool {
-        self.saved() >= MANY
     }
 
     pub(crate) fn give(&self, timings: &Timings) {

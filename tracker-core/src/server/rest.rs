@@ -15,20 +15,39 @@ pub(crate) struct AtRest {
     tracker: Arc<Tracker>,
     rings: Rings,
     pub(crate) counts: Counts,
+    clock: fn() -> UnixTime,
     /// The time when it last had to be looked up; 0: it has to be.
     now: AtomicU32,
+    /// Requests since the last rest.
+    turns: AtomicU32,
 }
 
-/// How many announces are taken to be at the same moment, if the worker doesn't rest before: a fraction of a millisecond.
-const SAME_MOMENT: u64 = 64;
+/// Who keeps a worker from resting, by whatever requests, doesn't keep it from this: after so many, a fraction of a
+/// millisecond, it does what it would do at rest.
+const TURNS_MAX: u32 = 64;
 
 impl AtRest {
-    pub(crate) fn new(tracker: &Arc<Tracker>, protocol: &'static str) -> Self {
+    pub(crate) fn new(
+        tracker: &Arc<Tracker>,
+        protocol: &'static str,
+        clock: fn() -> UnixTime,
+    ) -> Self {
         Self {
             tracker: Arc::clone(tracker),
             rings: Rings::default(),
             counts: Counts::new(protocol),
+            clock,
             now: AtomicU32::new(0),
+            turns: AtomicU32::new(0),
+        }
+    }
+
+    /// A request begins, whatever it will turn out to be.
+    pub(crate) fn turn(&self) {
+        let turns = self.turns.load(Relaxed) + 1;
+        self.turns.store(turns, Relaxed);
+        if turns >= TURNS_MAX {
+            self.give();
         }
     }
 
@@ -36,7 +55,7 @@ impl AtRest {
     pub(crate) fn now(&self) -> UnixTime {
         match self.now.load(Relaxed) {
             0 => {
-                let now = UnixTime::now();
+                let now = (self.clock)();
                 self.now.store(now.0, Relaxed);
                 now
             }
@@ -51,18 +70,13 @@ impl AtRest {
                 .save(announced.after.is_some(), &self.tracker.outbox);
         }
         self.counts.announced(announced, took);
-        if self.counts.saved().is_multiple_of(SAME_MOMENT) {
-            self.now.store(0, Relaxed);
-            if self.counts.are_many() {
-                self.counts.give(&self.tracker.timings);
-            }
-        }
     }
 
     fn give(&self) {
         self.rings.give(&self.tracker.outbox);
         self.counts.give(&self.tracker.timings);
         self.now.store(0, Relaxed);
+        self.turns.store(0, Relaxed);
     }
 }
 
@@ -74,10 +88,10 @@ pub(crate) struct AtRests {
 }
 
 impl AtRests {
-    pub(crate) fn new(tracker: &Arc<Tracker>) -> Self {
+    pub(crate) fn new(tracker: &Arc<Tracker>, clock: fn() -> UnixTime) -> Self {
         Self {
-            http: Arc::new(AtRest::new(tracker, "http")),
-            udp: Arc::new(AtRest::new(tracker, "udp")),
+            http: Arc::new(AtRest::new(tracker, "http", clock)),
+            udp: Arc::new(AtRest::new(tracker, "udp", clock)),
         }
     }
 
@@ -85,5 +99,32 @@ impl AtRests {
     pub(crate) fn give(&self) {
         self.http.give();
         self.udp.give();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::TokenKey;
+    use crate::settings::Settings;
+
+    static SECONDS: AtomicU32 = AtomicU32::new(1_800_000_000);
+
+    /// A flood of requests that aren't announces would otherwise stop the clock, and expired keys would go on opening.
+    #[test]
+    fn time_goes_on_for_a_worker_that_never_rests() {
+        let tracker = Arc::new(Tracker::new(
+            TokenKey::from_bytes([7; 32]),
+            Settings::default(),
+        ));
+        let at_rest = AtRest::new(&tracker, "http", || UnixTime(SECONDS.load(Relaxed)));
+        let begun = at_rest.now();
+        SECONDS.fetch_add(1, Relaxed);
+        assert_eq!(at_rest.now(), begun, "read once for many");
+        (0..TURNS_MAX).for_each(|_| at_rest.turn());
+        assert_eq!(at_rest.now().secs_since(begun), 1);
+        SECONDS.fetch_add(1, Relaxed);
+        at_rest.give();
+        assert_eq!(at_rest.now().secs_since(begun), 2);
     }
 }

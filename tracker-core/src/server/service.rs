@@ -86,6 +86,7 @@ impl Service {
         socket: IpAddr,
         close: bool,
     ) -> (Response<Full<Bytes>>, Option<Round>) {
+        self.at_rest.turn();
         if request.method() == Method::CONNECT {
             // A success would promise a tunnel (RFC 9110, section 9.3.6).
             let mut reply = Response::default();

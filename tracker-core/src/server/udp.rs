@@ -54,6 +54,7 @@ pub(crate) struct UdpWorker {
     at_rest: AtRests,
     shared: Shared,
     promises: Promises,
+    connects: Counter,
     dropped: Dropped,
 }
 
@@ -76,6 +77,7 @@ impl UdpWorker {
             at_rest,
             shared,
             promises: Promises::default(),
+            connects: metrics::counter!("purser_udp_connects_total"),
             dropped: Dropped::new(),
         }
     }
@@ -157,7 +159,9 @@ impl Window {
                     sleep(ERROR_PAUSE).await;
                 }
             }
-            tokio::task::yield_now().await;
+            if self.incoming.is_full() {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -202,7 +206,7 @@ impl Window {
             let (from, out) = (packet.from.ip(), &mut self.outgoing.bytes);
             let done = self.desk.answer(packet.bytes, from, now, &settings, out);
             match done {
-                Done::Connected => {}
+                Done::Connected => worker.connects.increment(1),
                 Done::Announced(announced) => {
                     self.announced.push(announced);
                     if let Some(round) = announced.after {
@@ -226,9 +230,10 @@ impl Window {
         promised
     }
 
-    /// What one announce took is its share of the batch: a look at the clock costs as much as a small one.
+    /// What one announce took is a packet's share of the batch: a look at the clock costs as much as a small one.
     fn measure(&self, took: Duration) {
-        let share = took / u32::try_from(self.announced.len().max(1)).unwrap_or(1);
+        let packets = self.incoming.packets().len().max(1);
+        let share = took / u32::try_from(packets).unwrap_or(1);
         for announced in &self.announced {
             self.worker.at_rest.udp.announced(announced, Some(share));
         }

@@ -1,5 +1,9 @@
 //! What is acknowledged is in the journal first; here the test plays the journal.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use tracker_core::outbox::{Pressure, Round};
@@ -136,4 +140,38 @@ fn stopping_waits_for_the_journal() {
     let reply = String::from_utf8_lossy(&client.until_closed()).into_owned();
     assert!(reply.contains("d8:complete"), "{reply}");
     stopping.join().unwrap();
+}
+
+/// Requests without a key that come without a pause: workers have no moment of rest, and ring all the same.
+#[test]
+fn flood_of_nonsense_does_not_keep_the_journal_asleep() {
+    let site = site();
+    let over = AtomicBool::new(false);
+    let flood = || {
+        let mut socket = TcpStream::connect(site.v4()).unwrap();
+        let requests = "GET /x HTTP/1.1\r\n\r\n".repeat(200);
+        let mut replies = [0; 65536];
+        let mut reader = socket.try_clone().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || while reader.read(&mut replies).is_ok_and(|read| read > 0) {});
+            while !over.load(Relaxed) {
+                socket.write_all(requests.as_bytes()).unwrap();
+            }
+            socket.shutdown(Shutdown::Both).unwrap();
+        });
+    };
+    std::thread::scope(|scope| {
+        (0..6).for_each(|_| drop(scope.spawn(flood)));
+        let rung = (0..20).all(|_| {
+            let mut client = send(&site, 1, "started");
+            let deadline = Instant::now() + PATIENCE;
+            site.tracker.outbox.wait(Duration::ZERO, deadline);
+            let rung = Instant::now() < deadline;
+            let round = site.tracker.outbox.drain(&mut Vec::new(), |_| {});
+            site.tracker.outbox.done(round);
+            rung && client.reply().text().starts_with("d8:complete")
+        });
+        over.store(true, Relaxed);
+        assert!(rung);
+    });
 }

@@ -120,6 +120,10 @@ fn describe() {
         "Connections closed because they stood still"
     );
     describe_counter!(
+        "purser_udp_connects_total",
+        "Connection ids given out over UDP"
+    );
+    describe_counter!(
         "purser_udp_dropped_total",
         "UDP packets without a useful answer, by reason; stale_connection_id got an error"
     );

@@ -96,7 +96,12 @@ impl Incoming {
         Ok(!self.arrived.is_empty())
     }
 
-    pub(super) fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
+    /// There may be more where these came from.
+    pub(super) fn is_full(&self) -> bool {
+        self.arrived.len() == BATCH
+    }
+
+    pub(super) fn packets(&self) -> impl ExactSizeIterator<Item = Packet<'_>> {
         self.arrived
             .iter()
             .zip(&self.buffers)

@@ -72,7 +72,8 @@ impl Swarm {
     }
 
     fn users(&self) -> HashSet<(u32, u8)> {
-        let name = |peer: super::super::peer::PeerRef<'_>| (peer.seat.user.0, peer.rest.peer_id.0[0]);
+        let name =
+            |peer: super::super::peer::PeerRef<'_>| (peer.seat.user.0, peer.rest.peer_id.0[0]);
         self.torrent.crowd.iter().map(name).collect()
     }
 
