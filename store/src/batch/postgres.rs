@@ -14,12 +14,13 @@ use super::{BaselineRow, Baselines, Bulk, Mark, read_baseline};
 use crate::columns::{self, BaselineColumns, Word, bigint};
 use crate::error::Result;
 
-/// One plan for batches of every size: go through the rows as they come and find each by its key. That takes rows in the
+/// One way for batches of every size: go through the rows as they come and find each by its key. That takes rows in the
 /// order of their keys, and never reads a table of millions for thousands, as the planner may otherwise think best when
-/// it doesn't know yet how many there are.
+/// it doesn't know yet how many there are. Planned anew each time, with the batch's real size: a plan that was made when
+/// a table was empty goes through the table and unnests the whole batch for each of its rows.
 const FIND_ROWS_BY_KEY: &str = "
     select
-        set_config('plan_cache_mode', 'force_generic_plan', true),
+        set_config('plan_cache_mode', 'force_custom_plan', true),
         set_config('enable_hashjoin', 'off', true),
         set_config('enable_mergejoin', 'off', true),
         set_config('enable_seqscan', 'off', true),
