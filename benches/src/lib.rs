@@ -1,7 +1,7 @@
 //! # benches
 //!
 //! How long the announce path takes, without sockets; in [`ledger`], what it costs to make it durable; in [`memory`], how
-//! much room it takes; and in [`load`], how a whole server bears it over the network, beside a [`floor`] that does nothing
+//! much room it takes; in [`cores`], what a second core is worth; and in [`load`], how a whole server bears it over the network, beside a [`floor`] that does nothing
 //! else. The workloads are made here, so that `cargo test` runs each of them once and checks its answers; the files in
 //! `benches/` only hand them to criterion. Everything is seeded: two runs do the same work.
 //!
@@ -14,6 +14,7 @@ pub mod query;
 pub mod site;
 pub mod traffic;
 
+pub mod cores;
 pub mod instructions;
 pub mod ledger;
 pub mod memory;

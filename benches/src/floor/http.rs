@@ -56,7 +56,10 @@ async fn accept(kind: Kind, listener: TcpListener, body: Bytes) -> Result<()> {
                     let body = body.clone();
                     async { Ok::<_, Infallible>(Response::new(Full::new(body))) }
                 });
-                let served = http1::Builder::new().serve_connection(TokioIo::new(socket), answer);
+                // As the tracker has it: see there.
+                let served = http1::Builder::new()
+                    .writev(false)
+                    .serve_connection(TokioIo::new(socket), answer);
                 tokio::task::spawn_local(served);
             }
             _ => {
