@@ -1,48 +1,151 @@
-//! Errors as RFC 9457 has them.
+//! Errors as RFC 9457 has them: what a service says when it refuses, and what a client reads.
 
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use std::borrow::Cow;
+
 use serde::Serialize;
+use store::StoreError;
+use utoipa::ToSchema;
 
-/// One kind of error. Its `type` never changes.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// Why a request was refused. The `type` of each kind never changes; `detail` is for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
+    /// Names the kind, for programs.
     #[serde(rename = "type")]
-    kind: &'static str,
-    title: &'static str,
-    status: u16,
+    #[schema(value_type = String, example = "/problems/not-found")]
+    pub kind: &'static str,
+    /// What the kind means.
+    #[schema(value_type = String, example = "There is no such thing")]
+    pub title: &'static str,
+    /// The HTTP status, again.
+    #[schema(example = 404)]
+    pub status: u16,
+    /// What is the matter here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Which fields are wrong, and what would be right.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// Seconds after which the same request may succeed.
+    #[serde(skip)]
+    pub retry_after: Option<u32>,
+}
+
+/// A field that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Its name; of a nested one, with dots.
+    #[schema(value_type = String, example = "username")]
+    pub field: Cow<'static, str>,
+    /// What would be right.
+    #[schema(example = "3 to 32 letters, digits, `_`, `-` or `.`")]
+    pub message: String,
+}
+
+macro_rules! problems {
+    ($($(#[$doc:meta])* $name:ident = $status:literal $kind:literal $title:literal;)+) => {
+        $($(#[$doc])* pub const $name: Self = Self {
+            kind: concat!("/problems/", $kind),
+            title: $title,
+            status: $status,
+            detail: None,
+            errors: Vec::new(),
+            retry_after: None,
+        };)+
+
+        /// Every kind, for whoever documents or lists them.
+        pub const ALL: &'static [Self] = &[$(Self::$name),+];
+    };
 }
 
 impl Problem {
-    /// There's nothing at this path.
-    pub const NOT_FOUND: Self = Self {
-        kind: "/problems/not-found",
-        title: "There is nothing here",
-        status: 404,
-    };
-    /// There's something at this path, for another method.
-    pub const METHOD_NOT_ALLOWED: Self = Self {
-        kind: "/problems/method-not-allowed",
-        title: "This path has no such method",
-        status: 405,
-    };
-    /// See `api.allowed_hosts`.
-    pub const WRONG_HOST: Self = Self {
-        kind: "/problems/wrong-host",
-        title: "This site isn't called by this name: see api.allowed_hosts",
-        status: 421,
-    };
+    problems! {
+        /// The request can't be read at all.
+        MALFORMED = 400 "malformed" "The request can't be read";
+        /// Nobody said who they are, or what they said isn't good (any more).
+        UNAUTHENTICATED = 401 "unauthenticated" "A good access token or API key is needed";
+        /// Wrong name or wrong password: which of them isn't said.
+        WRONG_CREDENTIALS = 401 "wrong-credentials" "The username or the password is wrong";
+        /// A refresh token that is over or was used before.
+        BAD_REFRESH = 401 "bad-refresh-token" "This refresh token is no longer good: log in again";
+        /// They may not do this.
+        FORBIDDEN = 403 "forbidden" "You may not do this";
+        /// Their account is disabled.
+        DISABLED = 403 "account-disabled" "This account is disabled";
+        /// There's nothing at this path.
+        NOT_FOUND = 404 "not-found" "There is nothing here";
+        /// There's something at this path, for another method.
+        METHOD_NOT_ALLOWED = 405 "method-not-allowed" "This path has no such method";
+        /// Somebody else has it.
+        TAKEN = 409 "taken" "Somebody else has this already";
+        /// It isn't in the state that this needs.
+        CONFLICT = 409 "conflict" "This isn't possible as things stand";
+        /// The ETag given isn't the current one's.
+        TOO_LARGE = 413 "too-large" "The body is too large";
+        /// The body is of another type than this path takes.
+        UNSUPPORTED = 415 "unsupported-media-type" "This path takes another type of body";
+        /// See `api.allowed_hosts`.
+        WRONG_HOST = 421 "wrong-host" "This site isn't called by this name: see api.allowed_hosts";
+        /// It can be read, but fields are wrong.
+        INVALID = 422 "invalid" "Some fields are wrong";
+        /// Too much in too short a time.
+        TOO_MANY = 429 "too-many-requests" "Too many requests";
+        /// A bug, or a damaged database. The log has more.
+        INTERNAL = 500 "internal" "Something went wrong here";
+        /// The database is away.
+        UNAVAILABLE = 503 "unavailable" "The database can't be used at the moment";
+        /// It took too long.
+        TIMEOUT = 503 "timeout" "This took too long";
+    }
+
+    /// With words for people.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// One wrong field.
+    pub fn invalid(field: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self::INVALID.and(field, message)
+    }
+
+    /// And another.
+    #[must_use]
+    pub fn and(mut self, field: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        let (field, message) = (field.into(), message.into());
+        self.errors.push(FieldError { field, message });
+        self
+    }
+
+    /// `Err` if any field is wrong.
+    pub fn unless_none(self) -> Result<(), Self> {
+        match self.errors.is_empty() {
+            true => Ok(()),
+            false => Err(self),
+        }
+    }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self).unwrap_or_default();
-        (
-            status,
-            [(header::CONTENT_TYPE, "application/problem+json")],
-            body,
-        )
-            .into_response()
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound { what } => {
+                Self::NOT_FOUND.detail(format!("there is no such {what}"))
+            }
+            StoreError::Duplicate { what } => {
+                Self::TAKEN.detail(format!("this {what} is taken already"))
+            }
+            StoreError::Unreachable { .. } => {
+                tracing::warn!(%error, "the database can't be used");
+                Self {
+                    retry_after: Some(5),
+                    ..Self::UNAVAILABLE
+                }
+            }
+            error => {
+                tracing::error!(%error, "a request failed");
+                Self::INTERNAL
+            }
+        }
     }
 }

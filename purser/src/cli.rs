@@ -61,6 +61,8 @@ pub(crate) enum Command {
     CreateToken(CreateToken),
     /// Register .torrent files; prints their info hashes, one a line
     AddTorrent(AddTorrent),
+    /// The OpenAPI document of the REST API
+    Openapi,
     /// Check config, database, Redis, ports, clock and disk; 1 when something is wrong
     Doctor,
     /// Look at the configuration
@@ -160,12 +162,7 @@ impl FromStr for Username {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-        if (3..=32).contains(&text.len()) && text.bytes().all(fits) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("a username is 3 to 32 letters, digits, `_`, `-` or `.`")
-        }
+        api_server::check_username(text).map(|()| Self(text.to_owned()))
     }
 }
 

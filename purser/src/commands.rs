@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
+use api_server::passwords;
 use serde::Serialize;
 use store::{Store, User};
 use tracker_core::key::TokenKey;
@@ -96,6 +97,11 @@ async fn find_member(store: &Store, name: &str) -> Result<User> {
     found.with_context(|| format!("{name}: there is no such member"))
 }
 
+/// A password as the database keeps it.
+fn hash_password(password: &str) -> Result<String> {
+    passwords::hash(password).map_err(anyhow::Error::msg)
+}
+
 /// The first line of stdin, if the command line asked for it: long enough, and no longer than a password is.
 fn password_from_stdin(asked: bool) -> Result<Option<String>> {
     if !asked {
@@ -107,6 +113,6 @@ fn password_from_stdin(asked: bool) -> Result<Option<String>> {
         .read_line(&mut line)
         .context("can't read the password from stdin")?;
     let password = line.trim_end_matches(['\r', '\n']);
-    secrets::check_password(password)?;
+    passwords::check(password).map_err(anyhow::Error::msg)?;
     Ok(Some(password.to_owned()))
 }

@@ -49,6 +49,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::CreateUser(args) => commands::create_user::run(&config()?, &args, json)?,
         Command::CreateToken(args) => commands::create_token::run(&config()?, &args, json)?,
         Command::AddTorrent(args) => commands::add_torrent::run(&config()?, &args, json)?,
+        Command::Openapi => {
+            commands::print(&format!("{}\n", api_server::document().to_pretty_json()?))?
+        }
         Command::Doctor => return commands::doctor::run(&options),
         Command::Config(ConfigCommand::Check) => commands::config::check(&options)?,
         Command::Config(ConfigCommand::Show) => commands::config::show(&config()?, json)?,

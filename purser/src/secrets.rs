@@ -1,25 +1,18 @@
 //! What `data_dir` keeps, and nobody else may read: the key that signs tokens, and the lock that makes a folder one
-//! tracker's own. Passwords are made and hashed here too.
+//! tracker's own.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use argon2::{Argon2, PasswordHasher};
+use anyhow::{Context, Result, anyhow, bail};
+use rand::TryRng;
 use rand::rngs::SysRng;
-use rand::{CryptoRng, RngExt, TryRng};
 
 use persister::journal::JournalId;
 
 use crate::config::Config;
-
-/// Shorter passwords are refused: they can be guessed.
-pub(crate) const PASSWORD_MIN_CHARS: usize = 8;
-
-/// Longer ones too: a hash of a megabyte is a way to keep a server busy.
-pub(crate) const PASSWORD_MAX_CHARS: usize = 256;
 
 /// Holds a data directory for as long as it lives; the system lets go of it even after `kill -9`.
 #[derive(Debug)]
@@ -137,36 +130,6 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options.write(true).mode(0o600)
 }
 
-/// Twenty characters that can't be taken for one another, chosen by `random`: 116 bits.
-pub(crate) fn generate_password(random: &mut impl CryptoRng) -> String {
-    const ALPHABET: &[u8] = b"abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-    let letter = |_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())]);
-    (0..20).map(letter).collect()
-}
-
-/// Is it long enough, and not too long?
-pub(crate) fn check_password(password: &str) -> Result<()> {
-    let chars = password.chars().count();
-    ensure!(
-        chars >= PASSWORD_MIN_CHARS,
-        "the password has {chars} characters: {PASSWORD_MIN_CHARS} is the least"
-    );
-    ensure!(
-        chars <= PASSWORD_MAX_CHARS,
-        "the password has {chars} characters: {PASSWORD_MAX_CHARS} is the most"
-    );
-    Ok(())
-}
-
-/// argon2id with a salt of its own, as a PHC string. Takes a few hundredths of a second and 19 MiB, on purpose: call it
-/// where that holds nobody up.
-pub(crate) fn hash_password(password: &str) -> Result<String> {
-    let hash = Argon2::default()
-        .hash_password(password.as_bytes())
-        .map_err(|error| anyhow!("the password can't be hashed: {error}"))?;
-    Ok(hash.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -249,19 +212,5 @@ mod tests {
         assert!(error.contains(&us), "{error}");
         drop(first);
         lock_data_dir(&config).unwrap();
-    }
-
-    #[test]
-    fn a_generated_password_is_fresh_and_fits_its_hash() {
-        let mut random = rand::rng();
-        let password = generate_password(&mut random);
-        assert_eq!(password.len(), 20);
-        assert_ne!(password, generate_password(&mut random));
-        check_password(&password).unwrap();
-        let hash = hash_password(&password).unwrap();
-        assert!(
-            hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
-            "{hash}"
-        );
     }
 }

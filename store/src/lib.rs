@@ -1,6 +1,6 @@
 //! # store
 //!
-//! What is in the database? Members, tokens, invites, torrents, sessions, snatches, and the list of changes that the
+//! What is in the database? Members, logins, API keys, tokens, invites, torrents, sessions, snatches, and the list of changes that the
 //! trackers follow. It is SQLite in one file, or Postgres; [`Store`] is either, and nothing outside this crate can tell.
 //!
 //! One file per noun, with its SQL at the top: one text for both databases wherever that is possible. Three doors:
@@ -13,11 +13,13 @@
 //!
 //! Nothing here decides who may do what, hashes a password, reads the clock or logs: callers do.
 
+mod api_keys;
 mod batch;
 mod changes;
 mod columns;
 mod error;
 mod invites;
+mod logins;
 mod roster;
 mod signal;
 mod store;
@@ -25,12 +27,14 @@ mod tokens;
 mod torrents;
 mod users;
 
+pub use api_keys::{ApiKey, ApiKeyId, NewApiKey};
 pub use batch::{Applied, Batch, Care, Mark, Observation, SessionChange};
 pub use changes::{Change, ChangeId, Changed};
 pub use error::{Result, StoreError};
+pub use logins::{LoginId, Refreshed};
 pub use roster::PAGE_MAX;
 pub use signal::ChangeSignal;
 pub use store::Store;
-pub use tokens::NewToken;
+pub use tokens::{NewToken, Token};
 pub use torrents::{NewFile, NewTorrent};
-pub use users::{NewUser, User, UserRole};
+pub use users::{NewUser, Stats, User, UserRole};

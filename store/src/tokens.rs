@@ -1,12 +1,14 @@
 //! Signed announce tokens. The token itself is never stored: its signature proves it, and its number finds it here.
 
-use tracker_core::ids::{TokenId, TorrentId, UnixTime, UserId};
+use sqlx::FromRow;
+use tracker_core::ids::{InfoHash, TokenId, TorrentId, UnixTime, UserId};
 
 use crate::Store;
 use crate::changes::{Changed, changing, record_change};
 use crate::columns;
-use crate::error::Result;
-use crate::store::in_transaction;
+use crate::error::{Result, StoreError};
+use crate::roster::page_limit;
+use crate::store::{in_transaction, reading};
 use crate::users::found_one;
 
 /// A token to be signed.
@@ -24,6 +26,30 @@ pub struct NewToken {
     pub expires_at: Option<UnixTime>,
 }
 
+/// A token, as its owner sees it: the text itself is known to nobody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Row number.
+    pub id: TokenId,
+    /// What its owner calls it.
+    pub label: String,
+    /// The only torrent it opens; `None`: all.
+    pub torrent: Option<InfoHash>,
+    /// When it was asked for.
+    pub created_at: UnixTime,
+    /// When it stops working; `None`: never.
+    pub expires_at: Option<UnixTime>,
+}
+
+#[derive(FromRow)]
+struct TokenRow {
+    id: i64,
+    label: String,
+    info_hash: Option<Vec<u8>>,
+    created_at: i64,
+    expires_at: Option<i64>,
+}
+
 const CREATE: &str = "
     insert into tokens (user_id, label, torrent_id, created_at, expires_at)
     values ($1, $2, $3, $4, $5)
@@ -33,6 +59,22 @@ const REVOKE: &str = "
     update tokens
     set revoked_at = coalesce(revoked_at, $1)
     where id = $2";
+
+const REVOKE_OWN: &str = "
+    update tokens
+    set revoked_at = coalesce(revoked_at, $1)
+    where id = $2 and user_id = $3";
+
+/// Those that still open something, or would again if a clock was wrong: expired ones are shown as such.
+const LIST: &str = "
+    select tokens.id, tokens.label, torrents.info_hash, tokens.created_at, tokens.expires_at
+    from tokens
+    left join torrents on torrents.id = tokens.torrent_id
+    where tokens.user_id = $1
+        and tokens.revoked_at is null
+        and tokens.id > $2
+    order by tokens.id
+    limit $3";
 
 /// The first one stays.
 const PIN_KEY: &str = "
@@ -74,6 +116,33 @@ impl Store {
         })
     }
 
+    /// A member's tokens that aren't revoked, after the one of that number.
+    pub async fn tokens(&self, user: UserId, after: u32, limit: u32) -> Result<Vec<Token>> {
+        let rows: Vec<TokenRow> = reading!(self, |pool| {
+            sqlx::query_as(LIST)
+                .bind(i64::from(user.0))
+                .bind(i64::from(after))
+                .bind(page_limit(limit))
+                .fetch_all(pool)
+                .await
+        })?;
+        rows.into_iter().map(Token::try_from).collect()
+    }
+
+    /// Makes one of a member's own tokens open nothing any more.
+    pub async fn revoke_own_token(&self, user: UserId, token: TokenId, at: UnixTime) -> Result<()> {
+        changing!(self, |tx, change| {
+            let updated = sqlx::query(REVOKE_OWN)
+                .bind(i64::from(at.0))
+                .bind(i64::from(token.0))
+                .bind(i64::from(user.0))
+                .execute(&mut *tx)
+                .await?;
+            found_one(updated.rows_affected(), "token")?;
+            record_change!(tx, change, Changed::Token(token), at);
+        })
+    }
+
     /// Makes a token open nothing any more. Revoked twice, it keeps the first time.
     pub async fn revoke_token(&self, token: TokenId, at: UnixTime) -> Result<()> {
         changing!(self, |tx, change| {
@@ -84,6 +153,24 @@ impl Store {
                 .await?;
             found_one(updated.rows_affected(), "token")?;
             record_change!(tx, change, Changed::Token(token), at);
+        })
+    }
+}
+
+impl TryFrom<TokenRow> for Token {
+    type Error = StoreError;
+
+    fn try_from(row: TokenRow) -> Result<Self> {
+        let torrent = columns::maybe_array(row.info_hash, "torrents.info_hash")?;
+        let expires_at = row
+            .expires_at
+            .map(|at| columns::time(at, "tokens.expires_at"));
+        Ok(Self {
+            id: TokenId(columns::id(row.id, "tokens.id")?),
+            label: row.label,
+            torrent: torrent.map(InfoHash),
+            created_at: columns::time(row.created_at, "tokens.created_at")?,
+            expires_at: expires_at.transpose()?,
         })
     }
 }

@@ -64,7 +64,36 @@ pub struct User {
     pub passkey: Option<[u8; 16]>,
     /// When they joined.
     pub created_at: UnixTime,
+    /// Codes they may still give out.
+    pub invites: u32,
+    /// Who brought them; `None`: the operator.
+    pub invited_by: Option<UserId>,
 }
+
+/// What an account shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes that the tracker counted, before any multiplier.
+    pub totals: Counters,
+    /// In thousandths.
+    pub credits_milli: i64,
+    /// Swarms they seed in now.
+    pub seeding: u64,
+    /// Swarms they download in now.
+    pub leeching: u64,
+    /// Torrents they have finished.
+    pub snatches: u64,
+}
+
+/// [`UserRow`]'s, of a table that is called `users` in the statement.
+macro_rules! user_columns {
+    () => {
+        "users.id, users.username, users.email, users.password_hash, users.role, users.class, users.status, users.passkey, \
+         users.created_at, users.invites, users.invited_by"
+    };
+}
+
+pub(crate) use user_columns;
 
 const CREATE: &str = "
     insert into users (
@@ -72,10 +101,51 @@ const CREATE: &str = "
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
     returning id";
 
-const FIND: &str = "
-    select id, username, email, password_hash, role, class, status, passkey, created_at
+const FIND: &str = concat!(
+    "select ",
+    user_columns!(),
+    " from users where username_key = $1"
+);
+
+const FIND_BY_ID: &str = concat!("select ", user_columns!(), " from users where id = $1");
+
+/// Looks at once whether the code is good, so that nobody else can use it while the member is made.
+const TAKE_INVITE: &str = "
+    update invites
+    set used_at = $1
+    where code = $2
+        and used_at is null
+        and revoked_at is null
+        and (expires_at is null or expires_at > $1)
+    returning created_by";
+
+const INVITE_USED_BY: &str = "
+    update invites
+    set used_by = $1
+    where code = $2";
+
+const INVITED_BY: &str = "
+    update users
+    set invited_by = $1
+    where id = $2";
+
+const SET_EMAIL: &str = "
+    update users
+    set email = $1, email_key = $2
+    where id = $3";
+
+const SET_PASSWORD: &str = "
+    update users
+    set password_hash = $1
+    where id = $2";
+
+const STATS: &str = "
+    select uploaded, downloaded, credits_milli,
+        (select count(*) from sessions where sessions.user_id = $1 and active and sessions.role = 'seeder'),
+        (select count(*) from sessions where sessions.user_id = $1 and active and sessions.role = 'leecher'),
+        (select count(*) from snatches where snatches.user_id = $1)
     from users
-    where username_key = $1";
+    where id = $1";
 
 const SET_PASSWORD_AND_ROLE: &str = "
     update users
@@ -117,6 +187,103 @@ impl Store {
             let id = UserId(columns::id(id, "users.id")?);
             record_change!(tx, change, Changed::User(id), new.created_at);
             id
+        })
+    }
+
+    /// Adds a member who comes with an invite code, which is used up. `NotFound` when the code is none, or no longer good.
+    pub async fn register_user(&self, new: &NewUser, code: &str) -> Result<UserId> {
+        changing!(self, |tx, change| {
+            let invite: Option<(Option<i64>,)> = sqlx::query_as(TAKE_INVITE)
+                .bind(i64::from(new.created_at.0))
+                .bind(code)
+                .fetch_optional(&mut *tx)
+                .await?;
+            let (inviter,) = invite.ok_or(StoreError::NotFound {
+                what: "invite code",
+            })?;
+            let id: i64 = sqlx::query_scalar(CREATE)
+                .bind(&new.username)
+                .bind(unique_key(&new.username))
+                .bind(&new.email)
+                .bind(new.email.as_deref().map(unique_key))
+                .bind(&new.password_hash)
+                .bind(new.class.word())
+                .bind(new.role.word())
+                .bind(None::<&[u8]>)
+                .bind(i64::from(new.created_at.0))
+                .fetch_one(&mut *tx)
+                .await?;
+            sqlx::query(INVITE_USED_BY)
+                .bind(id)
+                .bind(code)
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query(INVITED_BY)
+                .bind(inviter)
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
+            let id = UserId(columns::id(id, "users.id")?);
+            record_change!(tx, change, Changed::User(id), new.created_at);
+            id
+        })
+    }
+
+    /// The member of that number.
+    pub async fn user(&self, id: UserId) -> Result<Option<User>> {
+        let row: Option<UserRow> = reading!(self, |pool| {
+            sqlx::query_as(FIND_BY_ID)
+                .bind(i64::from(id.0))
+                .fetch_optional(pool)
+                .await
+        })?;
+        row.map(User::try_from).transpose()
+    }
+
+    /// Gives a member another email address, or none. `Duplicate` when somebody else has it.
+    pub async fn set_email(&self, user: UserId, email: Option<&str>) -> Result<()> {
+        in_transaction!(self, |tx| {
+            let updated = sqlx::query(SET_EMAIL)
+                .bind(email)
+                .bind(email.map(unique_key))
+                .bind(i64::from(user.0))
+                .execute(&mut *tx)
+                .await?;
+            found_one(updated.rows_affected(), "user")?;
+        })
+    }
+
+    /// Gives a member a new password.
+    pub async fn set_password(&self, user: UserId, password_hash: &str) -> Result<()> {
+        in_transaction!(self, |tx| {
+            let updated = sqlx::query(SET_PASSWORD)
+                .bind(password_hash)
+                .bind(i64::from(user.0))
+                .execute(&mut *tx)
+                .await?;
+            found_one(updated.rows_affected(), "user")?;
+        })
+    }
+
+    /// What an account shows.
+    pub async fn stats(&self, user: UserId) -> Result<Stats> {
+        let row: Option<(i64, i64, i64, i64, i64, i64)> = reading!(self, |pool| {
+            sqlx::query_as(STATS)
+                .bind(i64::from(user.0))
+                .fetch_optional(pool)
+                .await
+        })?;
+        let (uploaded, downloaded, credits_milli, seeding, leeching, snatches) =
+            row.ok_or(StoreError::NotFound { what: "user" })?;
+        Ok(Stats {
+            totals: Counters {
+                uploaded: columns::count(uploaded, "users.uploaded")?,
+                downloaded: columns::count(downloaded, "users.downloaded")?,
+            },
+            credits_milli,
+            seeding: columns::count(seeding, "sessions")?,
+            leeching: columns::count(leeching, "sessions")?,
+            snatches: columns::count(snatches, "snatches")?,
         })
     }
 
@@ -208,7 +375,7 @@ fn unique_key(name: &str) -> String {
 }
 
 #[derive(FromRow)]
-struct UserRow {
+pub(crate) struct UserRow {
     id: i64,
     username: String,
     email: Option<String>,
@@ -218,6 +385,8 @@ struct UserRow {
     status: String,
     passkey: Option<Vec<u8>>,
     created_at: i64,
+    invites: i64,
+    invited_by: Option<i64>,
 }
 
 impl TryFrom<UserRow> for User {
@@ -234,6 +403,11 @@ impl TryFrom<UserRow> for User {
             status: MemberStatus::parse(&row.status)?,
             passkey: columns::maybe_array(row.passkey, "users.passkey")?,
             created_at: columns::time(row.created_at, "users.created_at")?,
+            invites: columns::id(row.invites, "users.invites")?,
+            invited_by: row
+                .invited_by
+                .map(|id| columns::id(id, "users.invited_by").map(UserId))
+                .transpose()?,
         })
     }
 }

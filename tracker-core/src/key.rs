@@ -90,6 +90,13 @@ impl TokenKey {
         u64::from_be_bytes(bytes)
     }
 
+    /// A key for something else, which gives nothing of this one away. `purpose` is longer than any token's claims, so that
+    /// no signature of the one kind is one of the other.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        let of = self.0.clone().chain_update(b"purser derived key: ");
+        of.chain_update(purpose).finalize().into_bytes().into()
+    }
+
     /// Reads a key as a client sent it. The signature is compared in constant time.
     pub fn read(&self, text: &[u8]) -> Result<Key, BadKey> {
         match text.len() {

@@ -1,18 +1,18 @@
 //! `purser create-invite`: codes with which people may register.
 
 use anyhow::Result;
+use api_server::passwords;
 use serde_json::json;
 use tracker_core::ids::UnixTime;
 
 use super::{block_on, find_member, open_store, print, print_json};
 use crate::cli::CreateInvite;
 use crate::config::Config;
-use crate::secrets::generate_password;
 
 pub(crate) fn run(config: &Config, args: &CreateInvite, json: bool) -> Result<()> {
     let mut random = rand::rng();
     let codes: Vec<_> = (0..args.count)
-        .map(|_| generate_password(&mut random))
+        .map(|_| passwords::generate(&mut random))
         .collect();
     block_on(async {
         let store = open_store(config).await?;

@@ -6,10 +6,11 @@ use store::{NewUser, UserRole};
 use tracker_core::ids::UnixTime;
 
 use super::create_token::sign_new;
-use super::{block_on, open_store, password_from_stdin, print, print_json, site_key};
+use super::{
+    block_on, hash_password, open_store, password_from_stdin, print, print_json, site_key,
+};
 use crate::cli::CreateUser;
 use crate::config::Config;
-use crate::secrets::hash_password;
 
 /// What a member's first token is called.
 const FIRST_LABEL: &str = "default";

@@ -136,7 +136,15 @@ impl Running {
         };
         let tracking = match doors.announce {
             Some(listener) => Some(
-                Tracking::start(config, &store, token_key, listener, &mut parts, &stopped).await?,
+                Tracking::start(
+                    config,
+                    &store,
+                    token_key.clone(),
+                    listener,
+                    &mut parts,
+                    &stopped,
+                )
+                .await?,
             ),
             None => None,
         };
@@ -144,11 +152,14 @@ impl Running {
             observer.watch(Arc::clone(&tracking.tracker));
         }
         if let Some(listener) = doors.api {
-            let api = api_server::Api {
-                store: store.clone(),
+            let announce = addresses.announce.clone();
+            let announce = announce.unwrap_or_else(|| config.public_url());
+            let site = api_server::Site::new(store.clone(), token_key, announce);
+            let options = api_server::Options {
                 allowed_hosts: config.api.allowed_hosts.clone(),
             };
-            let api = serve_http(listener, api_server::router(api), stopped.clone());
+            let router = api_server::router(site, options);
+            let api = serve_http(listener, router, stopped.clone());
             parts.spawn(async { ("the API", api.await) });
         }
         observer.set_ready(true);

@@ -1,20 +1,20 @@
 //! `purser setup-admin`: an administrator who can log in, new or with a new password.
 
 use anyhow::Result;
+use api_server::passwords;
 use serde_json::json;
 use store::{NewUser, Store, UserRole};
 use tracker_core::ids::{UnixTime, UserId};
 use tracker_core::registry::UserClass;
 
-use super::{block_on, open_store, password_from_stdin, print, print_json};
+use super::{block_on, hash_password, open_store, password_from_stdin, print, print_json};
 use crate::cli::SetupAdmin;
 use crate::config::Config;
-use crate::secrets::{generate_password, hash_password};
 
 pub(crate) fn run(config: &Config, args: &SetupAdmin, json: bool) -> Result<()> {
     let (password, generated) = match password_from_stdin(args.password_stdin)? {
         Some(password) => (password, false),
-        None => (generate_password(&mut rand::rng()), true),
+        None => (passwords::generate(&mut rand::rng()), true),
     };
     let hash = hash_password(&password)?;
     let name = &args.username.0;

@@ -1,12 +1,13 @@
 //! A database without an administrator gets one, so that there is somebody who can log in.
 
 use anyhow::{Context, Result};
+use api_server::passwords;
 use store::Store;
 use tracker_core::key::TokenKey;
 
 use crate::commands::create_token::sign_new;
+use crate::commands::hash_password;
 use crate::commands::setup_admin::create_or_reset;
-use crate::secrets::{generate_password, hash_password};
 
 const NAME: &str = "admin";
 
@@ -21,7 +22,7 @@ pub(super) async fn create_admin(store: &Store, key: &TokenKey) -> Result<Option
     if store.has_admin().await? {
         return Ok(None);
     }
-    let password = generate_password(&mut rand::rng());
+    let password = passwords::generate(&mut rand::rng());
     let to_hash = password.clone();
     let hash = tokio::task::spawn_blocking(move || hash_password(&to_hash))
         .await

@@ -1,0 +1,139 @@
+//! Who calls, and what they may do.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use store::{LoginId, User, UserRole};
+use subtle::ConstantTimeEq;
+use tracker_core::registry::MemberStatus;
+
+use crate::credentials::read_api_key;
+use crate::problem::Problem;
+use crate::scope::{Scope, Scopes};
+use crate::site::Site;
+
+/// A member who has shown an access token, or an API key that may do this: `read` for GET, `write` for the rest.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) user: User,
+    pub(crate) via: Via,
+}
+
+/// What they have shown.
+#[derive(Clone, Debug)]
+pub(crate) enum Via {
+    Login(LoginId),
+    ApiKey(Scopes),
+}
+
+/// A caller who has logged in: what an API key may never do, as making another.
+#[derive(Clone, Debug)]
+pub(crate) struct LoggedIn {
+    pub(crate) user: User,
+    pub(crate) login: LoginId,
+}
+
+/// A caller who moderates.
+#[derive(Clone, Debug)]
+pub(crate) struct Staff(pub(crate) Caller);
+
+/// A caller who may do everything.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin(pub(crate) Caller);
+
+impl Caller {
+    pub(crate) fn is_at_least(&self, role: UserRole) -> bool {
+        self.user.role >= role
+    }
+
+    fn need(&self, role: UserRole) -> Result<(), Problem> {
+        match (&self.via, self.is_at_least(role)) {
+            (Via::ApiKey(scopes), true) => scopes.need(Scope::Staff),
+            (Via::Login(_), true) => Ok(()),
+            (_, false) => Err(Problem::FORBIDDEN),
+        }
+    }
+}
+
+impl FromRequestParts<Site> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
+        let header = parts.headers.get(AUTHORIZATION);
+        let text = header.and_then(|header| header.to_str().ok());
+        let shown = text.and_then(|text| {
+            let (scheme, shown) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(shown)
+        });
+        let shown = shown.ok_or(Problem::UNAUTHENTICATED)?.trim();
+        if let Some(login) = site.credentials.read_access(shown) {
+            let found = site.store.login_user(login).await?;
+            let user = found.ok_or(Problem::UNAUTHENTICATED)?;
+            active(&user)?;
+            let via = Via::Login(login);
+            return Ok(Self { user, via });
+        }
+        let scope = match parts.method.is_safe() {
+            true => Scope::Read,
+            false => Scope::Write,
+        };
+        by_api_key(site, shown, scope).await
+    }
+}
+
+/// The member whose API key this is, if it may do that.
+pub(crate) async fn by_api_key(site: &Site, text: &str, scope: Scope) -> Result<Caller, Problem> {
+    let (id, digest) = read_api_key(text).ok_or(Problem::UNAUTHENTICATED)?;
+    let found = site.store.find_api_key(id).await?;
+    let (key, user) = found.ok_or(Problem::UNAUTHENTICATED)?;
+    let is_it = bool::from(key.digest.ct_eq(&digest));
+    if !is_it || key.expires_at.is_some_and(|end| end <= site.now()) {
+        return Err(Problem::UNAUTHENTICATED);
+    }
+    active(&user)?;
+    let scopes = Scopes::read(&key.scopes);
+    scopes.need(scope)?;
+    let via = Via::ApiKey(scopes);
+    Ok(Caller { user, via })
+}
+
+fn active(user: &User) -> Result<(), Problem> {
+    match user.status {
+        MemberStatus::Active => Ok(()),
+        MemberStatus::Disabled => Err(Problem::DISABLED),
+    }
+}
+
+impl FromRequestParts<Site> for LoggedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
+        let Caller { user, via } = Caller::from_request_parts(parts, site).await?;
+        match via {
+            Via::Login(login) => Ok(Self { user, login }),
+            Via::ApiKey(_) => {
+                Err(Problem::FORBIDDEN.detail("an API key can't do this: log in for it"))
+            }
+        }
+    }
+}
+
+impl FromRequestParts<Site> for Staff {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, site).await?;
+        caller.need(UserRole::Staff)?;
+        Ok(Self(caller))
+    }
+}
+
+impl FromRequestParts<Site> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, site).await?;
+        caller.need(UserRole::Admin)?;
+        Ok(Self(caller))
+    }
+}

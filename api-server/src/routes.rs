@@ -1,0 +1,17 @@
+//! Paths, and what each of them calls. One file for each part of the table in CONTRACT.md.
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::site::Site;
+
+mod auth;
+mod logs;
+mod user;
+
+/// All of them. What isn't added here has no path, and what is added is in the document.
+pub(crate) fn all() -> OpenApiRouter<Site> {
+    OpenApiRouter::default()
+        .merge(auth::routes())
+        .merge(user::routes())
+        .merge(logs::routes())
+}

@@ -1,0 +1,83 @@
+//! `/api/logs/`: how the site is.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::site::Site;
+
+pub(super) fn routes() -> OpenApiRouter<Site> {
+    OpenApiRouter::default()
+        .routes(routes!(index))
+        .routes(routes!(health))
+}
+
+/// Where to go on from here.
+#[derive(Debug, Serialize, ToSchema)]
+struct Index {
+    /// Of this Purser.
+    #[schema(value_type = String, example = "0.1.0")]
+    version: &'static str,
+    /// Whether the site is well.
+    #[schema(value_type = String, example = "/api/logs/health/")]
+    health: &'static str,
+    /// This document.
+    #[schema(value_type = String, example = "/openapi.json")]
+    openapi: &'static str,
+}
+
+/// Whether the site is well.
+#[derive(Debug, Serialize, ToSchema)]
+struct Health {
+    /// `ok`, or `degraded` while the database is away: announces go on then.
+    #[schema(value_type = String, example = "ok")]
+    status: &'static str,
+    /// Of this Purser.
+    #[schema(value_type = String, example = "0.1.0")]
+    version: &'static str,
+    /// `ok` or `unreachable`.
+    #[schema(value_type = String, example = "ok")]
+    database: &'static str,
+}
+
+/// What there is.
+#[utoipa::path(get, path = "/api/", tag = "health", security(()), responses((status = 200, body = Index)))]
+async fn index() -> Json<Index> {
+    Json(Index {
+        version: env!("CARGO_PKG_VERSION"),
+        health: "/api/logs/health/",
+        openapi: "/openapi.json",
+    })
+}
+
+/// Whether the site is well. Open to all.
+#[utoipa::path(
+    get,
+    path = "/api/logs/health/",
+    tag = "health",
+    security(()),
+    responses(
+        (status = 200, description = "It is", body = Health),
+        (status = 503, description = "The database is away; announces go on", body = Health),
+    )
+)]
+async fn health(State(site): State<Site>) -> (StatusCode, Json<Health>) {
+    let (code, status, database) = match site.store.ping().await {
+        Ok(()) => (StatusCode::OK, "ok", "ok"),
+        Err(error) => {
+            tracing::warn!(%error, "the database doesn't answer");
+            (StatusCode::SERVICE_UNAVAILABLE, "degraded", "unreachable")
+        }
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let health = Health {
+        status,
+        version,
+        database,
+    };
+    (code, Json(health))
+}

@@ -1,0 +1,231 @@
+//! A member's own account.
+
+use serde::{Deserialize, Serialize};
+use store::{User, UserRole};
+use tracker_core::registry::{MemberStatus, UserClass};
+use utoipa::ToSchema;
+
+use crate::problem::Problem;
+use crate::site::Site;
+use crate::time::Time;
+use crate::{names, passwords};
+
+/// What a member has earned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Everybody, to begin with.
+    Newbie,
+    /// Has been here for a while, and shares.
+    Member,
+    /// Shares well.
+    Trusted,
+    /// Keeps the site alive.
+    Elite,
+}
+
+/// What somebody may do on the site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Announce and read.
+    Member,
+    /// And add torrents.
+    Uploader,
+    /// And moderate.
+    Staff,
+    /// And everything else.
+    Admin,
+}
+
+/// Whether an account may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Yes.
+    Active,
+    /// No: banned, or closed by its owner.
+    Disabled,
+}
+
+/// Who has just registered.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Newcomer {
+    /// Their number.
+    pub id: u32,
+    /// As they wrote it.
+    pub username: String,
+    /// What they have earned.
+    pub user_class: Class,
+}
+
+/// A member's own account.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Profile {
+    /// Their number.
+    pub id: u32,
+    /// As they wrote it.
+    pub username: String,
+    /// Where mails go; `null`: nowhere.
+    #[schema(required)]
+    pub email: Option<String>,
+    /// What they have earned.
+    pub user_class: Class,
+    /// What they may do.
+    pub role: Role,
+    /// When.
+    pub joined_at: Time,
+    /// Codes they may still give out.
+    pub invites: u32,
+}
+
+/// What a member changes of their account. What isn't there stays as it is.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProfileChange {
+    /// Another address; needs `current_password`.
+    #[schema(max_length = 254)]
+    pub email: Option<String>,
+    /// Another password, 8 to 256 characters; needs `current_password`, and ends every login.
+    #[schema(min_length = 8, max_length = 256)]
+    pub password: Option<String>,
+    /// The password as it is.
+    pub current_password: Option<String>,
+}
+
+/// What an account shows.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct StatsView {
+    /// Bytes that the tracker counted, before any multiplier.
+    pub uploaded: u64,
+    /// Bytes that the tracker counted, before any multiplier.
+    pub downloaded: u64,
+    /// Bytes that count. The same as `uploaded`, as there are no multipliers yet.
+    pub credited_uploaded: u64,
+    /// Bytes that count. The same as `downloaded`, as there is no freeleech yet.
+    pub credited_downloaded: u64,
+    /// `credited_uploaded` over `credited_downloaded`; `null`: nothing was downloaded.
+    #[schema(required)]
+    pub ratio: Option<f64>,
+    /// Credits, in thousandths.
+    pub credits_milli: i64,
+    /// Torrents they seed now.
+    pub seeding: u64,
+    /// Torrents they download now.
+    pub leeching: u64,
+    /// Torrents they have finished.
+    pub snatches: u64,
+}
+
+pub(crate) async fn change(
+    site: &Site,
+    user: &User,
+    change: ProfileChange,
+) -> Result<Profile, Problem> {
+    let mut wrong = Problem::INVALID;
+    if let Some(Err(right)) = change.email.as_deref().map(names::check_email) {
+        wrong = wrong.and("email", right);
+    }
+    if let Some(Err(right)) = change.password.as_deref().map(passwords::check) {
+        wrong = wrong.and("password", right);
+    }
+    wrong.unless_none()?;
+    if change.email.is_none() && change.password.is_none() {
+        return Ok(user.clone().into());
+    }
+    let current = change.current_password.unwrap_or_default();
+    if current.chars().count() > passwords::MAX_CHARS
+        || !passwords::is_right_in_turn(current, user.password_hash.clone()).await?
+    {
+        return Err(Problem::invalid(
+            "current_password",
+            "your password as it is",
+        ));
+    }
+    if let Some(email) = &change.email {
+        site.store.set_email(user.id, Some(email)).await?;
+    }
+    if let Some(password) = change.password {
+        let hash = passwords::hash_in_turn(password).await?;
+        site.store.set_password(user.id, &hash).await?;
+        site.store.revoke_logins(user.id, site.now()).await?;
+    }
+    let found = site.store.user(user.id).await?;
+    Ok(found.ok_or(Problem::NOT_FOUND)?.into())
+}
+
+pub(crate) async fn stats(site: &Site, user: &User) -> Result<StatsView, Problem> {
+    let stats = site.store.stats(user.id).await?;
+    let (uploaded, downloaded) = (stats.totals.uploaded, stats.totals.downloaded);
+    Ok(StatsView {
+        uploaded,
+        downloaded,
+        credited_uploaded: uploaded,
+        credited_downloaded: downloaded,
+        ratio: ratio(uploaded, downloaded),
+        credits_milli: stats.credits_milli,
+        seeding: stats.seeding,
+        leeching: stats.leeching,
+        snatches: stats.snatches,
+    })
+}
+
+/// To the thousandth, as far as people read it.
+pub(crate) fn ratio(uploaded: u64, downloaded: u64) -> Option<f64> {
+    (downloaded > 0).then(|| (uploaded as f64 / downloaded as f64 * 1000.0).round() / 1000.0)
+}
+
+impl From<User> for Newcomer {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.0,
+            username: user.username,
+            user_class: user.class.into(),
+        }
+    }
+}
+
+impl From<User> for Profile {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.0,
+            username: user.username,
+            email: user.email,
+            user_class: user.class.into(),
+            role: user.role.into(),
+            joined_at: user.created_at.into(),
+            invites: user.invites,
+        }
+    }
+}
+
+impl From<UserClass> for Class {
+    fn from(class: UserClass) -> Self {
+        match class {
+            UserClass::Newbie => Self::Newbie,
+            UserClass::Member => Self::Member,
+            UserClass::Trusted => Self::Trusted,
+            UserClass::Elite => Self::Elite,
+        }
+    }
+}
+
+impl From<UserRole> for Role {
+    fn from(role: UserRole) -> Self {
+        match role {
+            UserRole::Member => Self::Member,
+            UserRole::Uploader => Self::Uploader,
+            UserRole::Staff => Self::Staff,
+            UserRole::Admin => Self::Admin,
+        }
+    }
+}
+
+impl From<MemberStatus> for Status {
+    fn from(status: MemberStatus) -> Self {
+        match status {
+            MemberStatus::Active => Self::Active,
+            MemberStatus::Disabled => Self::Disabled,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The REST API, as kinds of people use it: real processes, real HTTP, both databases; and what the tracker does
+//! afterwards, for which the announce is the proof.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[macro_use]
+#[path = "../serving/site.rs"]
+#[allow(dead_code, reason = "the serving tests use more of it")]
+mod site;
+
+mod people;
+
+mod auth;
+mod conventions;
+mod docs;
+mod tokens;
