@@ -8,26 +8,32 @@
 //! into the database with a change row, in one transaction: `store` sees to that.
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use tower::ServiceExt;
 
 mod caller;
 mod conventions;
 mod credentials;
 mod docs;
+mod idempotency;
 mod input;
+mod limits;
 mod names;
 mod page;
 pub mod passwords;
 mod problem;
+mod redis;
 mod routes;
 mod scope;
 pub mod services;
 mod site;
+mod throttle;
 mod time;
 
 pub use docs::document;
 pub use names::check as check_username;
 pub use problem::{FieldError, Problem};
+pub use redis::Redis;
 pub use site::Site;
 
 /// What only the listener minds.
@@ -40,6 +46,9 @@ pub struct Options {
 /// Everything that is served on `api.listen`.
 pub fn router(site: Site, options: Options) -> Router {
     let (routes, document) = docs::split(routes::all());
+    let routes = routes
+        .layer(from_fn_with_state(site.clone(), idempotency::once))
+        .layer(from_fn_with_state(site.clone(), throttle::throttle));
     let router = routes.with_state(site).merge(docs::pages(&document));
     let router = conventions::apply(router, options);
     // Around the router, as it has chosen a route by the time its own layers run.

@@ -87,6 +87,8 @@ impl Problem {
         WRONG_HOST = 421 "wrong-host" "This site isn't called by this name: see api.allowed_hosts";
         /// It can be read, but fields are wrong.
         INVALID = 422 "invalid" "Some fields are wrong";
+        /// Another request had this `Idempotency-Key`.
+        KEY_REUSED = 422 "idempotency-key-reused" "This Idempotency-Key belongs to another request";
         /// Too much in too short a time.
         TOO_MANY = 429 "too-many-requests" "Too many requests";
         /// A bug, or a damaged database. The log has more.

@@ -3,8 +3,11 @@
 use store::Store;
 use tracker_core::ids::UnixTime;
 use tracker_core::key::TokenKey;
+use tracker_core::settings::Settings;
 
 use crate::credentials::Credentials;
+use crate::limits::Limits;
+use crate::redis::Redis;
 
 /// The site. A clone is another handle to the same one.
 #[derive(Clone, Debug)]
@@ -15,6 +18,12 @@ pub struct Site {
     pub token_key: TokenKey,
     /// Where announce URLs begin: scheme, host, port, no slash at the end.
     pub public_url: String,
+    /// Whose word is taken for where a request comes from.
+    pub proxies: Settings,
+    /// Requests that one address may make a minute; `None`: as many as it likes.
+    pub requests_per_minute: Option<u32>,
+    /// Counts them.
+    pub(crate) limits: Limits,
     /// Signs what callers of the API show.
     pub(crate) credentials: Credentials,
 }
@@ -27,8 +36,18 @@ impl Site {
             store,
             token_key,
             public_url,
+            proxies: Settings::default(),
+            requests_per_minute: None,
+            limits: Limits::new(None),
             credentials,
         }
+    }
+
+    /// The same site, with what its processes share by Redis.
+    #[must_use]
+    pub fn with_redis(mut self, redis: Redis) -> Self {
+        self.limits = Limits::new(Some(redis));
+        self
     }
 
     /// What a member pastes into a client. `key` is a signed token or a passkey.

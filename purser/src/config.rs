@@ -32,7 +32,7 @@ pub(crate) struct Config {
     /// A SQLite path is relative to the working directory, not to data_dir.
     pub(crate) database_url: Secret,
     /// `redis://HOST:6379`. Empty: the in-process equivalents, which is enough for a single process.
-    /// Only `purser doctor` uses it so far.
+    /// In it, API processes count requests together. While it is away, each counts by itself.
     pub(crate) redis_url: Secret,
     /// Signs the tokens in announce URLs: 64 hex digits, the same in every process of a site.
     /// Empty: generated into data_dir/token.key (mode 0600). A new key makes every announce URL given out invalid.
@@ -140,6 +140,8 @@ pub(crate) struct Api {
     pub(crate) listen: SocketAddr,
     /// Names under which the API may be called (the Host header): keeps DNS rebinding out. Empty: any.
     pub(crate) allowed_hosts: Vec<String>,
+    /// Requests that one address (of IPv6: one /64) may make a minute; more get a 429. 0: no limit.
+    pub(crate) requests_per_minute: u32,
 }
 
 /// `[metrics]`
@@ -273,6 +275,7 @@ impl Default for Api {
         Self {
             listen: loopback(8000),
             allowed_hosts: Vec::new(),
+            requests_per_minute: 600,
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod tracker;
 pub mod accounting;
 pub mod key;
 pub mod outbox;
+pub mod proxy;
 pub mod query;
 pub mod record;
 pub mod refusal;

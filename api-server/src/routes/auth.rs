@@ -1,7 +1,7 @@
 //! `/api/auth/`: becoming a member, logging in and out.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,6 +12,7 @@ use crate::problem::Problem;
 use crate::services::account::Newcomer;
 use crate::services::auth::{self, Login, Refresh, Registration, Tokens};
 use crate::site::Site;
+use crate::throttle::{self, Address};
 
 pub(super) fn routes() -> OpenApiRouter<Site> {
     OpenApiRouter::default()
@@ -48,8 +49,10 @@ async fn register(
 )]
 async fn log_in(
     State(site): State<Site>,
+    Extension(address): Extension<Address>,
     Body(login): Body<Login>,
 ) -> Result<Json<Tokens>, Problem> {
+    throttle::allow_login(&site, address, &login.username).await?;
     Ok(Json(auth::log_in(&site, login).await?))
 }
 

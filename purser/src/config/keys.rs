@@ -44,7 +44,7 @@ const HOUR_MS: i64 = 3_600_000;
 const DAY_SECS: i64 = 86_400;
 
 /// Every key, in the order of `config.toml`.
-pub(super) const KEYS: [Key; 33] = [
+pub(super) const KEYS: [Key; 34] = [
     key("data_dir", Text(rule(not_empty, "the path of a folder"))),
     key(
         "database_url",
@@ -115,6 +115,7 @@ pub(super) const KEYS: [Key; 33] = [
         "api.allowed_hosts",
         List(rule(is_host, "the name of a host, as in api.example.org")),
     ),
+    key("api.requests_per_minute", Whole(0, 1_000_000_000)),
     key("metrics.listen", Text(ADDRESS)),
     key("metrics.listen_api", Text(ADDRESS)),
     key(

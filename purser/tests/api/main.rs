@@ -13,4 +13,7 @@ mod people;
 mod auth;
 mod conventions;
 mod docs;
+mod idempotency;
+mod limits;
+mod split;
 mod tokens;

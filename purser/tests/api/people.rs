@@ -68,6 +68,7 @@ impl Caller {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            .max_idle_connections(0)
             .build();
         Self {
             agent: agent.into(),

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,9 +18,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::connection::Activity;
 use super::rest::AtRest;
 use crate::outbox::Round;
+use crate::proxy::client_ip;
 use crate::refusal::Refusal;
-use crate::reply::is_somebody;
-use crate::settings::Settings;
 use crate::target::{Target, target};
 use crate::tracker::{Scratch, Tracker, refuse};
 
@@ -129,7 +128,7 @@ impl Service {
         match target {
             Target::Announce(key) => {
                 let begun = self.at_rest.counts.begin();
-                let from = client_ip(request, socket, &self.tracker.settings.load());
+                let from = client_ip(request.headers(), socket, &self.tracker.settings.load());
                 let announced = self.tracker.announce_unrung(key, query, from, now, scratch);
                 let took = begun.map(|begun| begun.elapsed());
                 self.at_rest.announced(&announced, took);
@@ -155,33 +154,4 @@ impl Service {
         self.refuse(scratch, Refusal::Busy);
         *reply.body_mut() = Full::new(Bytes::copy_from_slice(&scratch.body));
     }
-}
-
-/// Through proxies, the last address in the header that isn't a trusted proxy's own: what stands before it is hearsay.
-fn client_ip(request: &Request<Incoming>, socket: IpAddr, settings: &Settings) -> IpAddr {
-    let Some(name) = &settings.client_ip_header else {
-        return socket;
-    };
-    if !settings.trusts(socket) {
-        return socket;
-    }
-    request
-        .headers()
-        .get_all(name)
-        .iter()
-        .rev()
-        .flat_map(|value| value.as_bytes().rsplit(|&byte| byte == b','))
-        .filter(|text| !text.trim_ascii().is_empty())
-        .map_while(forwarded_ip)
-        .find(|&ip| !settings.trusts(ip))
-        .unwrap_or(socket)
-}
-
-/// As proxies write it: an address, perhaps quoted, in brackets, with a port. Nobody's address isn't one.
-fn forwarded_ip(text: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(text).ok()?.trim().trim_matches('"');
-    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    let with_port = || Some(text.parse::<SocketAddr>().ok()?.ip());
-    let ip: IpAddr = text.parse().ok().or_else(in_brackets).or_else(with_port)?;
-    Some(ip.to_canonical()).filter(is_somebody)
 }

@@ -1,10 +1,12 @@
 //! The API's and the metrics' listeners: few clients, and patience with none of them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use axum::Router;
+use axum::extract::connect_info::ConnectInfo;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -36,11 +38,11 @@ pub(super) async fn serve_http(
             accepted = listener.accept() => accepted,
             _ = stopped.wait_for(|&stop| stop) => break,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, from)) = accepted else {
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let connection = open.watch(connection(stream, router.clone()));
+        let connection = open.watch(connection(stream, from, router.clone()));
         tokio::spawn(async move {
             let _place = place;
             // What is wrong with a connection is its client's affair.
@@ -53,7 +55,9 @@ pub(super) async fn serve_http(
 
 type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
 
-fn connection(stream: TcpStream, router: Router) -> Connection {
+fn connection(stream: TcpStream, from: SocketAddr, router: Router) -> Connection {
+    // The API asks where a request comes from.
+    let router = router.layer(Extension(ConnectInfo(from)));
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_LIMIT)

@@ -1,6 +1,9 @@
 //! From the operator's config to what the tracker takes.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use api_server::{Redis, Site};
+use store::Store;
+use tracker_core::key::TokenKey;
 use tracker_core::server::Options;
 use tracker_core::settings::Settings;
 
@@ -24,6 +27,25 @@ pub(super) fn announce_settings(config: &Config) -> Result<Settings> {
         trusted_proxies: tracker.trusted_proxies.clone(),
         allow_ip_param: tracker.allow_ip_param,
     })
+}
+
+/// What the API is told of the config.
+pub(super) fn site(
+    config: &Config,
+    store: Store,
+    token_key: TokenKey,
+    announce: String,
+) -> Result<Site> {
+    let mut site = Site::new(store, token_key, announce);
+    site.proxies = announce_settings(config)?;
+    site.requests_per_minute = Some(config.api.requests_per_minute).filter(|&most| most > 0);
+    match config.redis_url.expose() {
+        "" => Ok(site),
+        url => {
+            let redis = Redis::new(url).map_err(|error| anyhow!("redis_url: {error}"))?;
+            Ok(site.with_redis(redis))
+        }
+    }
 }
 
 /// Files and sockets that aren't announce connections: the database's, the API's, the logs'.
