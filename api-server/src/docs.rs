@@ -160,6 +160,7 @@ pub(crate) fn pages(document: &OpenApi) -> Router {
             get(async move |Path(file): Path<String>| swagger_file(&file, &files)),
         )
         .route("/redoc/", get(async move || page(redoc.to_string())))
+        .route("/favicon.ico", get(icon))
         .route("/admin/", get(not_yet))
 }
 
@@ -203,6 +204,16 @@ fn page(html: String) -> Response {
         (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
     ];
     (headers, html).into_response()
+}
+
+/// Browsers ask for one wherever they are, and call it an error if there is none.
+async fn icon() -> Response {
+    const PICTURE: &str = concat!(
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>",
+        "<rect width='16' height='16' rx='3' fill='#26547c'/>",
+        "<path d='M5 13V3h4a3 3 0 0 1 0 6H5' fill='none' stroke='#fff' stroke-width='2'/></svg>",
+    );
+    ([(header::CONTENT_TYPE, "image/svg+xml")], PICTURE).into_response()
 }
 
 /// A page whose address is promised already.
