@@ -5,6 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::site::Site;
 
 mod auth;
+mod invites;
 mod logs;
 mod user;
 
@@ -13,5 +14,6 @@ pub(crate) fn all() -> OpenApiRouter<Site> {
     OpenApiRouter::default()
         .merge(auth::routes())
         .merge(user::routes())
+        .merge(invites::routes())
         .merge(logs::routes())
 }

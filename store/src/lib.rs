@@ -31,6 +31,7 @@ pub use api_keys::{ApiKey, ApiKeyId, NewApiKey};
 pub use batch::{Applied, Batch, Care, Mark, Observation, SessionChange};
 pub use changes::{Change, ChangeId, Changed};
 pub use error::{Result, StoreError};
+pub use invites::{Invite, Invitee};
 pub use logins::{LoginId, Refreshed};
 pub use roster::PAGE_MAX;
 pub use signal::ChangeSignal;

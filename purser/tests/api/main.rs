@@ -13,4 +13,5 @@ mod people;
 mod auth;
 mod conventions;
 mod docs;
+mod invites;
 mod tokens;

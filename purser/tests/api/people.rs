@@ -108,6 +108,22 @@ impl Caller {
         self.call("GET", path, &[], Vec::new())
     }
 
+    /// Every row of a list, page by page. The path has a `?` already.
+    pub(crate) fn all(&self, path: &str) -> Vec<Value> {
+        let mut rows = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self.get(&format!("{path}{cursor}"));
+            assert_eq!(page.status, 200, "{page:?}");
+            let page = page.json();
+            rows.extend(page["results"].as_array().unwrap().iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return rows,
+            }
+        }
+    }
+
     pub(crate) fn delete(&self, path: &str) -> Answer {
         self.call("DELETE", path, &[], Vec::new())
     }
