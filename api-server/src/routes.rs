@@ -5,6 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::site::Site;
 
 mod auth;
+mod credits;
 mod invites;
 mod logs;
 mod user;
@@ -15,5 +16,6 @@ pub(crate) fn all() -> OpenApiRouter<Site> {
         .merge(auth::routes())
         .merge(user::routes())
         .merge(invites::routes())
+        .merge(credits::routes())
         .merge(logs::routes())
 }

@@ -2,5 +2,6 @@
 
 pub mod account;
 pub mod auth;
+pub mod credits;
 pub mod invites;
 pub mod tokens;

@@ -14,9 +14,11 @@
 //! Nothing here decides who may do what, hashes a password, reads the clock or logs: callers do.
 
 mod api_keys;
+mod audit;
 mod batch;
 mod changes;
 mod columns;
+mod credits;
 mod error;
 mod invites;
 mod logins;
@@ -28,8 +30,10 @@ mod torrents;
 mod users;
 
 pub use api_keys::{ApiKey, ApiKeyId, NewApiKey};
+pub use audit::AuditEntry;
 pub use batch::{Applied, Batch, Care, Mark, Observation, SessionChange};
 pub use changes::{Change, ChangeId, Changed};
+pub use credits::{CreditEntry, CreditKind};
 pub use error::{Result, StoreError};
 pub use invites::{Invite, Invitee};
 pub use logins::{LoginId, Refreshed};

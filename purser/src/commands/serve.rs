@@ -154,7 +154,9 @@ impl Running {
         if let Some(listener) = doors.api {
             let announce = addresses.announce.clone();
             let announce = announce.unwrap_or_else(|| config.public_url());
-            let site = api_server::Site::new(store.clone(), token_key, announce);
+            let mut site = api_server::Site::new(store.clone(), token_key, announce);
+            site.min_ratio_warning = config.credits.min_ratio_warning;
+            site.config = Arc::new(serde_json::to_value(config)?);
             let options = api_server::Options {
                 allowed_hosts: config.api.allowed_hosts.clone(),
             };

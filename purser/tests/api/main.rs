@@ -12,6 +12,7 @@ mod people;
 
 mod auth;
 mod conventions;
+mod credits;
 mod docs;
 mod invites;
 mod tokens;

@@ -59,6 +59,20 @@ impl Club {
         assert_eq!(answer.status, 201, "{answer:?}");
         self.anonymous().logged_in(name, PASSWORD)
     }
+
+    /// A member who moderates.
+    pub(crate) fn staff(&self, name: &str) -> Caller {
+        let staff = self.member(name);
+        self.set_role(name, "staff");
+        staff
+    }
+
+    pub(crate) fn set_role(&self, name: &str, role: &str) {
+        let rows: Vec<(i64,)> = self.site.rows(&format!(
+            "update users set role = '{role}' where username_key = '{name}' returning id"
+        ));
+        assert_eq!(rows.len(), 1);
+    }
 }
 
 impl Caller {
@@ -81,6 +95,12 @@ impl Caller {
             bearer: Some(bearer.to_owned()),
             ..self.clone()
         }
+    }
+
+    /// Their number.
+    pub(crate) fn id(&self) -> u64 {
+        let profile = self.get("/api/user/profile/").json();
+        profile["id"].as_u64().unwrap()
     }
 
     pub(crate) fn register(&self, name: &str, code: &str) -> Answer {
