@@ -4,6 +4,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::site::Site;
 
+mod admin;
 mod auth;
 mod credits;
 mod invites;
@@ -17,5 +18,6 @@ pub(crate) fn all() -> OpenApiRouter<Site> {
         .merge(user::routes())
         .merge(invites::routes())
         .merge(credits::routes())
+        .merge(admin::routes())
         .merge(logs::routes())
 }

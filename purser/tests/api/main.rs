@@ -10,6 +10,7 @@ mod site;
 
 mod people;
 
+mod admin;
 mod auth;
 mod conventions;
 mod credits;
