@@ -9,6 +9,7 @@ mod auth;
 mod credits;
 mod invites;
 mod logs;
+mod security;
 mod user;
 
 /// All of them. What isn't added here has no path, and what is added is in the document.
@@ -19,5 +20,6 @@ pub(crate) fn all() -> OpenApiRouter<Site> {
         .merge(invites::routes())
         .merge(credits::routes())
         .merge(admin::routes())
+        .merge(security::routes())
         .merge(logs::routes())
 }

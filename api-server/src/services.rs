@@ -5,4 +5,5 @@ pub mod admin;
 pub mod auth;
 pub mod credits;
 pub mod invites;
+pub mod logs;
 pub mod tokens;

@@ -11,12 +11,15 @@ use crate::input::{Asked, Body, Named};
 use crate::page::{Page, Paging};
 use crate::problem::Problem;
 use crate::services::admin::{self, UserDetail, UserPatch, UserQuery, UserView};
+use crate::services::logs::{self, Dashboard};
 use crate::site::Site;
 
 pub(super) fn routes() -> OpenApiRouter<Site> {
     OpenApiRouter::default()
         .routes(routes!(list_users))
         .routes(routes!(show_user, change_user))
+        .routes(routes!(admin_dashboard))
+        .routes(routes!(system_config))
 }
 
 /// Members, oldest first. For staff.
@@ -69,4 +72,21 @@ async fn change_user(
 ) -> Result<Json<UserDetail>, Problem> {
     let changed = admin::change(&site, &caller.user, UserId(id), patch).await?;
     Ok(Json(changed))
+}
+
+/// How the site is, counted just now. For admins.
+#[utoipa::path(get, path = "/api/admin/dashboard/", tag = "admin", responses((status = 200, body = Dashboard)))]
+async fn admin_dashboard(State(site): State<Site>, _: Admin) -> Result<Json<Dashboard>, Problem> {
+    Ok(Json(logs::dashboard(&site).await?))
+}
+
+/// The configuration that this process started with, from all layers, without secrets. For admins.
+#[utoipa::path(
+    get,
+    path = "/api/admin/system-config/",
+    tag = "admin",
+    responses((status = 200, description = "As `purser config show --json` prints it", body = Object))
+)]
+async fn system_config(State(site): State<Site>, _: Admin) -> Json<serde_json::Value> {
+    Json(site.config.as_ref().clone())
 }

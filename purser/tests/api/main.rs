@@ -16,4 +16,5 @@ mod conventions;
 mod credits;
 mod docs;
 mod invites;
+mod logs;
 mod tokens;
