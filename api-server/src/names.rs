@@ -31,6 +31,17 @@ pub(crate) fn check_email(address: &str) -> Result<(), &'static str> {
     }
 }
 
+/// Why somebody did something: a line that others read.
+pub(crate) fn check_reason(reason: &str) -> Result<(), &'static str> {
+    let is_one = !reason.trim().is_empty()
+        && reason.chars().count() <= 500
+        && !reason.chars().any(char::is_control);
+    match is_one {
+        true => Ok(()),
+        false => Err("a line of at most 500 characters, and not an empty one"),
+    }
+}
+
 /// What somebody calls a thing of theirs.
 pub(crate) fn check_label(label: &str) -> Result<(), &'static str> {
     match label.chars().count() <= 64 && !label.chars().any(char::is_control) {

@@ -4,8 +4,12 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::site::Site;
 
+mod admin;
 mod auth;
+mod credits;
+mod invites;
 mod logs;
+mod security;
 mod user;
 
 /// All of them. What isn't added here has no path, and what is added is in the document.
@@ -13,5 +17,9 @@ pub(crate) fn all() -> OpenApiRouter<Site> {
     OpenApiRouter::default()
         .merge(auth::routes())
         .merge(user::routes())
+        .merge(invites::routes())
+        .merge(credits::routes())
+        .merge(admin::routes())
+        .merge(security::routes())
         .merge(logs::routes())
 }

@@ -1,5 +1,9 @@
 //! The rules: who may do what, what is right, and what follows. Free of axum, so that commands can ask them too.
 
 pub mod account;
+pub mod admin;
 pub mod auth;
+pub mod credits;
+pub mod invites;
+pub mod logs;
 pub mod tokens;

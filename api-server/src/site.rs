@@ -1,5 +1,7 @@
 //! What every service needs: the database, the site's keys, and where its members announce.
 
+use std::sync::Arc;
+
 use store::Store;
 use tracker_core::ids::UnixTime;
 use tracker_core::key::TokenKey;
@@ -24,12 +26,16 @@ pub struct Site {
     pub requests_per_minute: Option<u32>,
     /// Counts them.
     pub(crate) limits: Limits,
+    /// Members whose ratio is below are warned. 0: nobody.
+    pub min_ratio_warning: f64,
+    /// The configuration in effect, without secrets, for admins to read.
+    pub config: Arc<serde_json::Value>,
     /// Signs what callers of the API show.
     pub(crate) credentials: Credentials,
 }
 
 impl Site {
-    /// A site whose announce URLs begin with `public_url`.
+    /// A site whose announce URLs begin with `public_url`; it warns nobody, and shows no configuration.
     pub fn new(store: Store, token_key: TokenKey, public_url: String) -> Self {
         let credentials = Credentials::new(&token_key);
         Self {
@@ -39,6 +45,8 @@ impl Site {
             proxies: Settings::default(),
             requests_per_minute: None,
             limits: Limits::new(None),
+            min_ratio_warning: 0.0,
+            config: Arc::default(),
             credentials,
         }
     }

@@ -11,12 +11,29 @@ alter table users
 alter table users
     add column credits_milli bigint not null default 0;
 
+-- In the order of its bytes, as SQLite has it: so a prefix is a stretch of the index, whatever the database's language.
+alter table users
+    alter column username_key type text collate "C";
+
 create index users_invited_by
     on users (invited_by, id)
     where invited_by is not null;
 
+-- With a number, for pages of them; and with what each took from its maker's allowance, which comes back when the code
+-- is revoked.
+alter table invites
+    add column id bigint generated always as identity;
+
+alter table invites
+    drop constraint invites_pkey,
+    add primary key (id),
+    add unique (code);
+
+alter table invites
+    add column cost bigint not null default 0;
+
 create index invites_created_by
-    on invites (created_by, created_at, code)
+    on invites (created_by, id)
     where created_by is not null;
 
 -- A login, on one device: the family of refresh tokens that follow from it, each the next generation. An older one that

@@ -15,8 +15,32 @@ create index users_invited_by
     on users (invited_by, id)
     where invited_by is not null;
 
+-- With a number, for pages of them; and with what each took from its maker's allowance, which comes back when the code
+-- is revoked.
+create table numbered_invites (
+    id integer primary key autoincrement,
+    code text not null unique,
+    created_by integer references users (id),
+    created_at integer not null,
+    used_by integer references users (id),
+    used_at integer,
+    expires_at integer,
+    revoked_at integer,
+    cost integer not null default 0
+) strict;
+
+insert into numbered_invites (code, created_by, created_at, used_by, used_at, expires_at, revoked_at)
+select code, created_by, created_at, used_by, used_at, expires_at, revoked_at
+from invites
+order by created_at, code;
+
+drop table invites;
+
+alter table numbered_invites
+    rename to invites;
+
 create index invites_created_by
-    on invites (created_by, created_at, code)
+    on invites (created_by, id)
     where created_by is not null;
 
 -- A login, on one device: the family of refresh tokens that follow from it, each the next generation. An older one that

@@ -14,14 +14,19 @@
 //! Nothing here decides who may do what, hashes a password, reads the clock or logs: callers do.
 
 mod api_keys;
+mod audit;
 mod batch;
 mod changes;
 mod columns;
+mod credits;
 mod error;
+mod figures;
 mod idempotency;
 mod invites;
 mod logins;
+mod members;
 mod roster;
+mod sessions;
 mod signal;
 mod store;
 mod tokens;
@@ -29,12 +34,18 @@ mod torrents;
 mod users;
 
 pub use api_keys::{ApiKey, ApiKeyId, NewApiKey};
+pub use audit::AuditEntry;
 pub use batch::{Applied, Batch, Care, Mark, Observation, SessionChange};
 pub use changes::{Change, ChangeId, Changed};
+pub use credits::{CreditEntry, CreditKind};
 pub use error::{Result, StoreError};
+pub use figures::{Figures, SecurityFigures};
 pub use idempotency::{KeyedRequest, Known};
+pub use invites::{Invite, Invitee};
 pub use logins::{LoginId, Refreshed};
+pub use members::{UserChange, UserCounts, UserFilter};
 pub use roster::PAGE_MAX;
+pub use sessions::{Session, SessionPlace};
 pub use signal::ChangeSignal;
 pub use store::Store;
 pub use tokens::{NewToken, Token};

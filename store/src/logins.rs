@@ -52,7 +52,7 @@ const REVOKE: &str = "
     set revoked_at = $1
     where id = $2 and revoked_at is null";
 
-const REVOKE_ALL: &str = "
+pub(crate) const REVOKE_ALL: &str = "
     update logins
     set revoked_at = $1
     where user_id = $2 and revoked_at is null";

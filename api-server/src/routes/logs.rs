@@ -8,12 +8,19 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::caller::Staff;
+use crate::input::Asked;
+use crate::page::{Page, Paging};
+use crate::problem::Problem;
+use crate::services::logs::{self, AuditView, Dashboard};
 use crate::site::Site;
 
 pub(super) fn routes() -> OpenApiRouter<Site> {
     OpenApiRouter::default()
         .routes(routes!(index))
         .routes(routes!(health))
+        .routes(routes!(system_logs))
+        .routes(routes!(logs_dashboard))
 }
 
 /// Where to go on from here.
@@ -80,4 +87,26 @@ async fn health(State(site): State<Site>) -> (StatusCode, Json<Health>) {
         database,
     };
     (code, Json(health))
+}
+
+/// What staff and admins did, newest first. For staff.
+#[utoipa::path(
+    get,
+    path = "/api/logs/system-logs/",
+    tag = "logs",
+    params(Paging),
+    responses((status = 200, body = Page<AuditView>))
+)]
+async fn system_logs(
+    State(site): State<Site>,
+    _: Staff,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<Page<AuditView>>, Problem> {
+    Ok(Json(logs::audit(&site, &paging).await?))
+}
+
+/// How the site is, counted just now. For staff.
+#[utoipa::path(get, path = "/api/logs/dashboard/", tag = "logs", responses((status = 200, body = Dashboard)))]
+async fn logs_dashboard(State(site): State<Site>, _: Staff) -> Result<Json<Dashboard>, Problem> {
+    Ok(Json(logs::dashboard(&site).await?))
 }

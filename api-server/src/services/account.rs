@@ -229,3 +229,34 @@ impl From<MemberStatus> for Status {
         }
     }
 }
+
+impl From<Class> for UserClass {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Newbie => Self::Newbie,
+            Class::Member => Self::Member,
+            Class::Trusted => Self::Trusted,
+            Class::Elite => Self::Elite,
+        }
+    }
+}
+
+impl From<Role> for UserRole {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Member => Self::Member,
+            Role::Uploader => Self::Uploader,
+            Role::Staff => Self::Staff,
+            Role::Admin => Self::Admin,
+        }
+    }
+}
+
+impl From<Status> for MemberStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Active => Self::Active,
+            Status::Disabled => Self::Disabled,
+        }
+    }
+}

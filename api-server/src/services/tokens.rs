@@ -265,7 +265,7 @@ pub(crate) async fn revoke_api_key(site: &Site, user: UserId, id: u32) -> Result
 }
 
 /// The upper bound is 2106, when 32 bits of seconds end.
-fn expiry(now: UnixTime, secs: Option<u32>) -> Result<Option<UnixTime>, &'static str> {
+pub(crate) fn expiry(now: UnixTime, secs: Option<u32>) -> Result<Option<UnixTime>, &'static str> {
     match secs {
         None => Ok(None),
         Some(0) => Err("1 or more"),

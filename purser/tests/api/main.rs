@@ -10,10 +10,14 @@ mod site;
 
 mod people;
 
+mod admin;
 mod auth;
 mod conventions;
+mod credits;
 mod docs;
 mod idempotency;
+mod invites;
 mod limits;
+mod logs;
 mod split;
 mod tokens;

@@ -59,6 +59,20 @@ impl Club {
         assert_eq!(answer.status, 201, "{answer:?}");
         self.anonymous().logged_in(name, PASSWORD)
     }
+
+    /// A member who moderates.
+    pub(crate) fn staff(&self, name: &str) -> Caller {
+        let staff = self.member(name);
+        self.set_role(name, "staff");
+        staff
+    }
+
+    pub(crate) fn set_role(&self, name: &str, role: &str) {
+        let rows: Vec<(i64,)> = self.site.rows(&format!(
+            "update users set role = '{role}' where username_key = '{name}' returning id"
+        ));
+        assert_eq!(rows.len(), 1);
+    }
 }
 
 impl Caller {
@@ -84,6 +98,12 @@ impl Caller {
         }
     }
 
+    /// Their number.
+    pub(crate) fn id(&self) -> u64 {
+        let profile = self.get("/api/user/profile/").json();
+        profile["id"].as_u64().unwrap()
+    }
+
     pub(crate) fn register(&self, name: &str, code: &str) -> Answer {
         let body = json!({
             "username": name,
@@ -107,6 +127,22 @@ impl Caller {
 
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.call("GET", path, &[], Vec::new())
+    }
+
+    /// Every row of a list, page by page. The path has a `?` already.
+    pub(crate) fn all(&self, path: &str) -> Vec<Value> {
+        let mut rows = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self.get(&format!("{path}{cursor}"));
+            assert_eq!(page.status, 200, "{page:?}");
+            let page = page.json();
+            rows.extend(page["results"].as_array().unwrap().iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return rows,
+            }
+        }
     }
 
     pub(crate) fn delete(&self, path: &str) -> Answer {

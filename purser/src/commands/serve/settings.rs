@@ -1,5 +1,7 @@
 //! From the operator's config to what the tracker takes.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, anyhow};
 use api_server::{Redis, Site};
 use store::Store;
@@ -38,6 +40,9 @@ pub(super) fn site(
 ) -> Result<Site> {
     let mut site = Site::new(store, token_key, announce);
     site.proxies = announce_settings(config)?;
+    site.min_ratio_warning = config.credits.min_ratio_warning;
+    // A secret writes itself as stars.
+    site.config = Arc::new(serde_json::to_value(config)?);
     site.requests_per_minute = Some(config.api.requests_per_minute).filter(|&most| most > 0);
     match config.redis_url.expose() {
         "" => Ok(site),

@@ -1,0 +1,92 @@
+//! `/api/admin/`: members and the site, for those who run it.
+
+use axum::Json;
+use axum::extract::State;
+use tracker_core::ids::UserId;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::caller::{Admin, Staff};
+use crate::input::{Asked, Body, Named};
+use crate::page::{Page, Paging};
+use crate::problem::Problem;
+use crate::services::admin::{self, UserDetail, UserPatch, UserQuery, UserView};
+use crate::services::logs::{self, Dashboard};
+use crate::site::Site;
+
+pub(super) fn routes() -> OpenApiRouter<Site> {
+    OpenApiRouter::default()
+        .routes(routes!(list_users))
+        .routes(routes!(show_user, change_user))
+        .routes(routes!(admin_dashboard))
+        .routes(routes!(system_config))
+}
+
+/// Members, oldest first. For staff.
+#[utoipa::path(
+    get,
+    path = "/api/admin/users/",
+    tag = "admin",
+    params(UserQuery, Paging),
+    responses((status = 200, body = Page<UserView>))
+)]
+async fn list_users(
+    State(site): State<Site>,
+    _: Staff,
+    Asked(asked): Asked<UserQuery>,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<Page<UserView>>, Problem> {
+    Ok(Json(admin::list(&site, asked, &paging).await?))
+}
+
+/// A member, with what they have and who brought them. For staff.
+#[utoipa::path(
+    get,
+    path = "/api/admin/users/{id}/",
+    tag = "admin",
+    params(("id" = u32, Path, description = "The member's number")),
+    responses((status = 200, body = UserDetail))
+)]
+async fn show_user(
+    State(site): State<Site>,
+    _: Staff,
+    Named(id): Named<u32>,
+) -> Result<Json<UserDetail>, Problem> {
+    Ok(Json(admin::user(&site, UserId(id)).await?))
+}
+
+/// Change a member's status, role, class or invites. Nobody disables or demotes themselves. For admins.
+#[utoipa::path(
+    patch,
+    path = "/api/admin/users/{id}/",
+    tag = "admin",
+    params(("id" = u32, Path, description = "The member's number")),
+    request_body = UserPatch,
+    responses((status = 200, description = "As they are now", body = UserDetail))
+)]
+async fn change_user(
+    State(site): State<Site>,
+    Admin(caller): Admin,
+    Named(id): Named<u32>,
+    Body(patch): Body<UserPatch>,
+) -> Result<Json<UserDetail>, Problem> {
+    let changed = admin::change(&site, &caller.user, UserId(id), patch).await?;
+    Ok(Json(changed))
+}
+
+/// How the site is, counted just now. For admins.
+#[utoipa::path(get, path = "/api/admin/dashboard/", tag = "admin", responses((status = 200, body = Dashboard)))]
+async fn admin_dashboard(State(site): State<Site>, _: Admin) -> Result<Json<Dashboard>, Problem> {
+    Ok(Json(logs::dashboard(&site).await?))
+}
+
+/// The configuration that this process started with, from all layers, without secrets. For admins.
+#[utoipa::path(
+    get,
+    path = "/api/admin/system-config/",
+    tag = "admin",
+    responses((status = 200, description = "As `purser config show --json` prints it", body = Object))
+)]
+async fn system_config(State(site): State<Site>, _: Admin) -> Json<serde_json::Value> {
+    Json(site.config.as_ref().clone())
+}

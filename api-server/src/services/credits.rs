@@ -1,0 +1,211 @@
+//! Credits: what members have, and how it came.
+
+use serde::{Deserialize, Serialize};
+use store::{CreditEntry, CreditKind, User};
+use tracker_core::ids::UserId;
+use tracker_core::registry::UserClass;
+use utoipa::ToSchema;
+
+use crate::names;
+use crate::page::{Page, Paging};
+use crate::problem::Problem;
+use crate::services::account::{Class, ratio};
+use crate::site::Site;
+use crate::time::Time;
+
+/// The most that one grant gives, or one penalty takes.
+const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
+
+/// What a member has.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Balance {
+    /// Credits, in thousandths.
+    pub credits_milli: i64,
+    /// Bytes uploaded over bytes downloaded; `null`: nothing was downloaded.
+    #[schema(required)]
+    pub ratio: Option<f64>,
+    /// Bytes that the tracker counted.
+    pub uploaded: u64,
+    /// Bytes that the tracker counted.
+    pub downloaded: u64,
+    /// What they should mind, for people; `null`: nothing.
+    #[schema(required)]
+    pub warning: Option<String>,
+}
+
+/// Why a balance changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// An admin gave it.
+    Grant,
+    /// An admin took it.
+    Penalty,
+}
+
+/// One change of a balance.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Transaction {
+    /// Its number: later ones are higher.
+    pub id: i64,
+    /// Why.
+    pub kind: Kind,
+    /// Credits, in thousandths; below zero when they were taken.
+    pub amount_milli: i64,
+    /// What there was afterwards, in thousandths.
+    pub balance_milli: i64,
+    /// The torrent it is for; `null`: for none.
+    #[schema(required)]
+    pub info_hash: Option<String>,
+    /// For people.
+    pub note: String,
+    /// When.
+    pub created_at: Time,
+}
+
+/// A grant or a penalty.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreditChange {
+    /// In thousandths; below zero takes them. Not zero.
+    #[schema(
+        minimum = -1_000_000_000_000_000_i64,
+        maximum = 1_000_000_000_000_000_i64,
+        example = 5000
+    )]
+    pub amount_milli: i64,
+    /// The member reads it.
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        example = "The best bug report of the month"
+    )]
+    pub reason: String,
+}
+
+/// What members of a class are and have.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct UserClassView {
+    /// Its name.
+    pub name: Class,
+    /// The higher, the better.
+    #[schema(minimum = 1, maximum = 4)]
+    pub rank: u8,
+    /// For people.
+    #[schema(value_type = String)]
+    pub description: &'static str,
+}
+
+pub(crate) async fn balance(site: &Site, user: UserId) -> Result<Balance, Problem> {
+    let stats = site.store.stats(user).await?;
+    let (uploaded, downloaded) = (stats.totals.uploaded, stats.totals.downloaded);
+    let ratio = ratio(uploaded, downloaded);
+    Ok(Balance {
+        credits_milli: stats.credits_milli,
+        ratio,
+        uploaded,
+        downloaded,
+        warning: warning(ratio, site.min_ratio_warning),
+    })
+}
+
+fn warning(ratio: Option<f64>, least: f64) -> Option<String> {
+    let ratio = ratio.filter(|ratio| *ratio < least)?;
+    Some(format!(
+        "your ratio is {ratio}, and {least} is the least it should be"
+    ))
+}
+
+pub(crate) async fn transactions(
+    site: &Site,
+    user: UserId,
+    paging: &Paging,
+) -> Result<Page<Transaction>, Problem> {
+    let (limit, cursor) = paging.read()?;
+    let [before] = cursor.unwrap_or([i64::MAX]);
+    let rows = site.store.credit_entries(user, before, limit + 1).await?;
+    Ok(Page::new(
+        rows,
+        limit,
+        |entry| [entry.id],
+        Transaction::from,
+    ))
+}
+
+/// All of them, lowest first.
+pub(crate) fn user_classes() -> Page<UserClassView> {
+    let views = UserClass::ALL.into_iter().zip(1..).map(|(class, rank)| {
+        let description = match class {
+            UserClass::Newbie => "Everybody, to begin with.",
+            UserClass::Member => "Has been here for a while, and shares.",
+            UserClass::Trusted => "Shares well.",
+            UserClass::Elite => "Keeps the site alive.",
+        };
+        UserClassView {
+            name: class.into(),
+            rank,
+            description,
+        }
+    });
+    Page {
+        results: views.collect(),
+        next: None,
+    }
+}
+
+/// A grant or a penalty, by an admin.
+pub(crate) async fn change(
+    site: &Site,
+    actor: &User,
+    user: UserId,
+    change: CreditChange,
+) -> Result<Transaction, Problem> {
+    let mut wrong = Problem::INVALID;
+    let amount = change.amount_milli;
+    if amount == 0 || !(-AMOUNT_MAX..=AMOUNT_MAX).contains(&amount) {
+        wrong = wrong.and("amount_milli", "not zero, and at most 10^15 either way");
+    }
+    if let Err(right) = names::check_reason(&change.reason) {
+        wrong = wrong.and("reason", right);
+    }
+    wrong.unless_none()?;
+    let reason = change.reason.trim();
+    let done = site
+        .store
+        .change_credits(user, amount, reason, actor.id, site.now())
+        .await?;
+    let refused = || match amount {
+        ..0 => Problem::CONFLICT.detail("they haven't that many credits"),
+        _ => Problem::CONFLICT.detail("a balance is at most 10^18 thousandths"),
+    };
+    Ok(done.ok_or_else(refused)?.into())
+}
+
+impl From<CreditEntry> for Transaction {
+    fn from(entry: CreditEntry) -> Self {
+        Self {
+            id: entry.id,
+            kind: match entry.kind {
+                CreditKind::Grant => Kind::Grant,
+                CreditKind::Penalty => Kind::Penalty,
+            },
+            amount_milli: entry.amount_milli,
+            balance_milli: entry.balance_milli,
+            info_hash: entry.torrent.map(|hash| hash.to_string()),
+            note: entry.note,
+            created_at: entry.created_at.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_low_ratio_is_warned_of_and_none_is_not() {
+        assert!(warning(Some(0.499), 0.5).is_some_and(|text| text.contains("0.499")));
+        assert_eq!(warning(Some(0.5), 0.5), None);
+        assert_eq!(warning(None, 0.5), None);
+    }
+}
