@@ -15,6 +15,8 @@
 
 mod api_keys;
 mod batch;
+mod catalogue;
+mod category;
 mod changes;
 mod columns;
 mod error;
@@ -29,6 +31,8 @@ mod users;
 
 pub use api_keys::{ApiKey, ApiKeyId, NewApiKey};
 pub use batch::{Applied, Batch, Care, Mark, Observation, SessionChange};
+pub use catalogue::{Listed, Sight, Sort, TorrentDetail, TorrentQuery};
+pub use category::Category;
 pub use changes::{Change, ChangeId, Changed};
 pub use error::{Result, StoreError};
 pub use logins::{LoginId, Refreshed};
@@ -36,5 +40,5 @@ pub use roster::PAGE_MAX;
 pub use signal::ChangeSignal;
 pub use store::Store;
 pub use tokens::{NewToken, Token};
-pub use torrents::{NewFile, NewTorrent};
+pub use torrents::{NewFile, NewTorrent, TorrentEdit};
 pub use users::{NewUser, Stats, User, UserRole};
