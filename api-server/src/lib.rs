@@ -14,6 +14,8 @@ mod caller;
 mod conventions;
 mod credentials;
 mod docs;
+mod etag;
+mod form;
 mod input;
 mod names;
 mod page;

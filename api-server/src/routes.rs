@@ -6,6 +6,7 @@ use crate::site::Site;
 
 mod auth;
 mod logs;
+mod torrents;
 mod user;
 
 /// All of them. What isn't added here has no path, and what is added is in the document.
@@ -13,5 +14,6 @@ pub(crate) fn all() -> OpenApiRouter<Site> {
     OpenApiRouter::default()
         .merge(auth::routes())
         .merge(user::routes())
+        .merge(torrents::routes())
         .merge(logs::routes())
 }

@@ -2,4 +2,7 @@
 
 pub mod account;
 pub mod auth;
+pub(crate) mod downloads;
 pub mod tokens;
+pub mod torrents;
+pub mod uploads;

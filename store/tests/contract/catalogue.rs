@@ -68,12 +68,12 @@ async fn fill(db: &Database, rows: u32) {
     };
     let series = series.replace("ROWS", &rows.to_string());
     let private = if is_sqlite { "1" } else { "true" };
-    let (insert_at, select_at) = ("insert into torrents (info_hash, name, size, piece_length, file_count, private, status, uploader_id, seeders, leechers, completed, category, created_at)",
+    let (insert_at, select_at) = ("insert into torrents (info_hash, name, size, piece_length, file_count, private, status, uploader_id, seeders, leechers, completed, category, created_at, description)",
         format!("select {hash}, 'Some.Thing.' || n || '.word' || (n % 50), n * 7919 % 100003, 16384, 1, {private},
             case when n % 40 = 0 then 'pending' when n % 41 = 0 then 'closed' else 'open' end,
             1 + n % 20, n * 31 % 997, n * 17 % 101, n * 13 % 499,
-            case n % 5 when 0 then 'tv' when 1 then 'music' when 2 then 'other' else 'movies' end, 1800000000
-            from series"));
+            case n % 5 when 0 then 'tv' when 1 then 'music' when 2 then 'other' else 'movies' end, 1800000000, '{}'
+            from series", "What it is about. ".repeat(30)));
     for user in 0..20 {
         db.user(&format!("user{user}")).await;
     }
@@ -82,11 +82,17 @@ async fn fill(db: &Database, rows: u32) {
         false => format!("{series} {insert_at} {select_at}"),
     };
     db.execute(&statement).await;
-    db.execute("analyze").await;
+    // Postgres tidies what was written to the index of words, too.
+    let analyze = if is_sqlite {
+        "analyze"
+    } else {
+        "vacuum analyze"
+    };
+    db.execute(analyze).await;
 }
 
 async fn no_list_reads_the_whole_table(db: Database) {
-    fill(&db, 6000).await;
+    fill(&db, 10_000).await;
     let sights = [
         Sight::Open,
         Sight::Member(UserId(3)),
@@ -136,8 +142,10 @@ async fn no_list_reads_the_whole_table(db: Database) {
                         wrong.push(format!("{query:?}: {plan:#?}"));
                     }
                     // The whole table may not be sorted either.
-                    let sorts = |line: &String| line.contains("Sort") || line.contains("TEMP B-TREE");
+                    let sorts =
+                        |line: &String| line.contains("Sort") || line.contains("TEMP B-TREE");
                     if is_plain
+                        && after.is_none()
                         && matches!(sight, Sight::Open | Sight::Member(_) | Sight::Staff(None))
                         && plan.iter().any(sorts)
                     {
@@ -147,7 +155,12 @@ async fn no_list_reads_the_whole_table(db: Database) {
             }
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong plans: {}",
+        wrong.len(),
+        wrong[0]
+    );
 }
 
 async fn pages_go_on_where_the_last_one_ended(db: Database) {
@@ -167,10 +180,7 @@ async fn pages_go_on_where_the_last_one_ended(db: Database) {
             Sort::Smallest => (row.size as i64, row.id.0.into()),
             Sort::MostSeeders => (-(row.seeders as i64), -i64::from(row.id.0)),
             Sort::MostSnatches => (-(row.completed as i64), -i64::from(row.id.0)),
-            Sort::MostPeers => (
-                -((row.seeders + row.leechers) as i64),
-                -i64::from(row.id.0),
-            ),
+            Sort::MostPeers => (-((row.seeders + row.leechers) as i64), -i64::from(row.id.0)),
         };
         assert!(whole.is_sorted_by_key(by), "{sort:?}");
         let mut pages = Vec::new();

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use store::{
-    Applied, Batch, Care, Category, Mark, NewFile, NewTorrent, NewUser, Observation, SessionChange, Store,
-    StoreError, UserRole,
+    Applied, Batch, Care, Category, Mark, NewFile, NewTorrent, NewUser, Observation, SessionChange,
+    Store, StoreError, UserRole,
 };
 use tracker_core::accounting::Counters;
 use tracker_core::ids::{InfoHash, PeerId, TorrentId, UnixTime, UserId};
