@@ -14,3 +14,4 @@ mod auth;
 mod conventions;
 mod docs;
 mod tokens;
+mod torrents;
