@@ -13,7 +13,7 @@ use crate::form::FORM_MAX;
 use crate::input::{Asked, Body, Created, Named};
 use crate::page::Page;
 use crate::problem::Problem;
-use crate::services::downloads;
+use crate::services::downloads::{self, TorrentFile};
 use crate::services::torrents::{
     self, Popular, TorrentChange, TorrentDetailView, TorrentView, Wanted,
 };
@@ -164,7 +164,7 @@ async fn delete(
     responses((
         status = 200,
         description = "The .torrent",
-        body = Vec<u8>,
+        body = inline(TorrentFile),
         content_type = "application/x-bittorrent"
     ))
 )]

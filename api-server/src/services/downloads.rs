@@ -2,6 +2,7 @@
 
 use tracker_core::key::Token;
 use tracker_core::metainfo::for_member;
+use utoipa::ToSchema;
 
 use super::{tokens, torrents};
 use crate::caller::Caller;
@@ -10,6 +11,12 @@ use crate::site::Site;
 
 /// What its owner sees such a token called.
 const LABEL: &str = "download";
+
+/// The .torrent itself, for the document.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "it is only there to be named")]
+pub(crate) struct TorrentFile(Vec<u8>);
 
 /// A .torrent, and the name that it is saved under.
 pub(crate) struct Download {

@@ -338,8 +338,6 @@ pub(crate) async fn change(
             .change_torrent(torrent, &edit, site.now())
             .await?;
     }
-    // By its number it would be found even if the change has taken it out of the caller's sight; nobody can do that to
-    // themselves.
     detail(site, caller, hash).await
 }
 

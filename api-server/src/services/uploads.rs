@@ -26,7 +26,7 @@ pub struct Upload {
     pub description: Option<String>,
 }
 
-/// The same, for the document.
+/// A .torrent, and what its uploader says of it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UploadForm {
@@ -34,12 +34,13 @@ pub struct UploadForm {
     #[schema(value_type = String, format = Binary, content_media_type = "application/x-bittorrent")]
     pub file: Vec<u8>,
     /// What people shall call it; the .torrent's own name, if not given.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(min_length = 1, max_length = 255, nullable = false)]
     pub name: Option<String>,
     /// `other`, if not given.
+    #[schema(nullable = false)]
     pub category: Option<Category>,
     /// More of it.
-    #[schema(max_length = 20000)]
+    #[schema(max_length = 20000, nullable = false)]
     pub description: Option<String>,
 }
 
@@ -81,13 +82,15 @@ pub enum Registered {
 /// What is wrong with it.
 pub fn read(bytes: &[u8], marking: Marking) -> Result<(NewTorrent, bool), Error> {
     // Before anything is made of it: everything that it is refused for.
-    Metainfo::parse(bytes)?;
+    let meta = Metainfo::parse(bytes)?;
     let made = match marking {
         Marking::AsItIs => None,
         Marking::Private => made_private(bytes)?,
     };
-    let bytes = made.as_deref().unwrap_or(bytes);
-    let meta = Metainfo::parse(bytes)?;
+    let (bytes, meta) = match &made {
+        Some(made) => (made.as_slice(), Metainfo::parse(made)?),
+        None => (bytes, meta),
+    };
     let file = |File { path, length }| NewFile { path, length };
     let torrent = NewTorrent {
         info_hash: meta.info_hash,
