@@ -33,6 +33,14 @@ pub(crate) struct LoggedIn {
     pub(crate) login: LoginId,
 }
 
+/// A caller who may add torrents.
+#[derive(Clone, Debug)]
+pub(crate) struct Uploader(pub(crate) Caller);
+
+/// A caller who fetches a .torrent: to an API key that reads feeds, that is reading too.
+#[derive(Clone, Debug)]
+pub(crate) struct Downloader(pub(crate) Caller);
+
 /// A caller who moderates.
 #[derive(Clone, Debug)]
 pub(crate) struct Staff(
@@ -49,6 +57,11 @@ impl Caller {
         self.user.role >= role
     }
 
+    /// Whether they see and do what staff may, with what they have shown.
+    pub(crate) fn is_staff(&self) -> bool {
+        self.need(UserRole::Staff).is_ok()
+    }
+
     fn need(&self, role: UserRole) -> Result<(), Problem> {
         match (&self.via, self.is_at_least(role)) {
             (Via::ApiKey(scopes), true) => scopes.need(Scope::Staff),
@@ -62,30 +75,39 @@ impl FromRequestParts<Site> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
-        let header = parts.headers.get(AUTHORIZATION);
-        let text = header.and_then(|header| header.to_str().ok());
-        let shown = text.and_then(|text| {
-            let (scheme, shown) = text.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(shown)
-        });
-        let shown = shown.ok_or(Problem::UNAUTHENTICATED)?.trim();
-        if let Some(login) = site.credentials.read_access(shown) {
-            let found = site.store.login_user(login).await?;
-            let user = found.ok_or(Problem::UNAUTHENTICATED)?;
-            active(&user)?;
-            let via = Via::Login(login);
-            return Ok(Self { user, via });
-        }
         let scope = match parts.method.is_safe() {
             true => Scope::Read,
             false => Scope::Write,
         };
-        by_api_key(site, shown, scope).await
+        read(parts, site, &[scope]).await
     }
 }
 
-/// The member whose API key this is, if it may do that.
-pub(crate) async fn by_api_key(site: &Site, text: &str, scope: Scope) -> Result<Caller, Problem> {
+/// An access token's member, or an API key's that has one of these scopes.
+async fn read(parts: &Parts, site: &Site, scopes: &[Scope]) -> Result<Caller, Problem> {
+    let header = parts.headers.get(AUTHORIZATION);
+    let text = header.and_then(|header| header.to_str().ok());
+    let shown = text.and_then(|text| {
+        let (scheme, shown) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(shown)
+    });
+    let shown = shown.ok_or(Problem::UNAUTHENTICATED)?.trim();
+    if let Some(login) = site.credentials.read_access(shown) {
+        let found = site.store.login_user(login).await?;
+        let user = found.ok_or(Problem::UNAUTHENTICATED)?;
+        active(&user)?;
+        let via = Via::Login(login);
+        return Ok(Caller { user, via });
+    }
+    by_api_key(site, shown, scopes).await
+}
+
+/// The member whose API key this is, if it may do one of that.
+pub(crate) async fn by_api_key(
+    site: &Site,
+    text: &str,
+    needed: &[Scope],
+) -> Result<Caller, Problem> {
     let (id, digest) = read_api_key(text).ok_or(Problem::UNAUTHENTICATED)?;
     let found = site.store.find_api_key(id).await?;
     let (key, user) = found.ok_or(Problem::UNAUTHENTICATED)?;
@@ -95,7 +117,7 @@ pub(crate) async fn by_api_key(site: &Site, text: &str, scope: Scope) -> Result<
     }
     active(&user)?;
     let scopes = Scopes::read(&key.scopes);
-    scopes.need(scope)?;
+    scopes.need_one_of(needed)?;
     let via = Via::ApiKey(scopes);
     Ok(Caller { user, via })
 }
@@ -118,6 +140,27 @@ impl FromRequestParts<Site> for LoggedIn {
                 Err(Problem::FORBIDDEN.detail("an API key can't do this: log in for it"))
             }
         }
+    }
+}
+
+impl FromRequestParts<Site> for Uploader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, site).await?;
+        match caller.is_at_least(UserRole::Uploader) {
+            true => Ok(Self(caller)),
+            false => Err(Problem::FORBIDDEN.detail("uploaders and staff add torrents")),
+        }
+    }
+}
+
+impl FromRequestParts<Site> for Downloader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
+        let scopes = [Scope::Read, Scope::Feeds];
+        Ok(Self(read(parts, site, &scopes).await?))
     }
 }
 

@@ -1,8 +1,10 @@
 //! Bodies, queries and paths as handlers take them; what doesn't fit is a [`Problem`].
 
+use std::error::Error;
+
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -70,9 +72,22 @@ impl<T: DeserializeOwned> FromRequestParts<Site> for Asked<T> {
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
         let query = Query::from_request_parts(parts, site).await;
-        let Query(query) = query.map_err(|error| Problem::INVALID.detail(error.body_text()))?;
+        let Query(query) = query.map_err(wrong_query)?;
         Ok(Self(query))
     }
+}
+
+/// Names the field, which axum's text has somewhere within.
+fn wrong_query(error: QueryRejection) -> Problem {
+    type Wrong = serde_path_to_error::Error<serde::de::value::Error>;
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+    while let Some(error) = cause {
+        if let Some(wrong) = error.downcast_ref::<Wrong>() {
+            return Problem::invalid(wrong.path().to_string(), wrong.inner().to_string());
+        }
+        cause = error.source();
+    }
+    Problem::INVALID.detail(error.body_text())
 }
 
 /// What the path names. Whatever can't be a name of anything is nothing.

@@ -15,6 +15,8 @@ mod caller;
 mod conventions;
 mod credentials;
 mod docs;
+mod etag;
+mod form;
 mod idempotency;
 mod input;
 mod limits;

@@ -49,3 +49,27 @@ pub(crate) fn check_label(label: &str) -> Result<(), &'static str> {
         false => Err("at most 64 characters, none of them a control character"),
     }
 }
+
+/// What people call a torrent.
+pub(crate) fn check_title(name: &str) -> Result<(), &'static str> {
+    let is_one = (1..=255).contains(&name.chars().count())
+        && !name.trim().is_empty()
+        && !name.chars().any(char::is_control);
+    match is_one {
+        true => Ok(()),
+        false => {
+            Err("1 to 255 characters, not all of them spaces, and none of them a control character")
+        }
+    }
+}
+
+/// What somebody says of a torrent: text in lines.
+pub(crate) fn check_description(text: &str) -> Result<(), &'static str> {
+    let fits = |c: char| !c.is_control() || "\n\r\t".contains(c);
+    match text.chars().count() <= 20_000 && text.chars().all(fits) {
+        true => Ok(()),
+        false => {
+            Err("at most 20000 characters, none of them a control character but tabs and line ends")
+        }
+    }
+}

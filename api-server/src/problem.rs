@@ -144,6 +144,10 @@ impl From<StoreError> for Problem {
                     ..Self::UNAVAILABLE
                 }
             }
+            // A NUL, say, which Postgres keeps in no text.
+            error if error.is_about_a_value() => {
+                Self::INVALID.detail("a text holds what the database can't keep")
+            }
             error => {
                 tracing::error!(%error, "a request failed");
                 Self::INTERNAL

@@ -10,6 +10,7 @@ mod credits;
 mod invites;
 mod logs;
 mod security;
+mod torrents;
 mod user;
 
 /// All of them. What isn't added here has no path, and what is added is in the document.
@@ -21,5 +22,6 @@ pub(crate) fn all() -> OpenApiRouter<Site> {
         .merge(credits::routes())
         .merge(admin::routes())
         .merge(security::routes())
+        .merge(torrents::routes())
         .merge(logs::routes())
 }

@@ -58,11 +58,19 @@ impl Scopes {
         self.0
     }
 
-    pub(crate) fn need(&self, scope: Scope) -> Result<(), Problem> {
-        match self.0.contains(&scope) {
+    /// Any of them will do.
+    pub(crate) fn need_one_of(&self, scopes: &[Scope]) -> Result<(), Problem> {
+        match scopes.iter().any(|scope| self.0.contains(scope)) {
             true => Ok(()),
-            false => Err(Problem::FORBIDDEN
-                .detail(format!("this API key hasn't the scope `{}`", scope.word()))),
+            false => {
+                let words: Vec<_> = scopes.iter().map(|scope| scope.word()).collect();
+                let words = words.join("` or `");
+                Err(Problem::FORBIDDEN.detail(format!("this API key hasn't the scope `{words}`")))
+            }
         }
+    }
+
+    pub(crate) fn need(&self, scope: Scope) -> Result<(), Problem> {
+        self.need_one_of(&[scope])
     }
 }

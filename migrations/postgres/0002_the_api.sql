@@ -69,6 +69,11 @@ create index api_keys_user
 create index tokens_user
     on tokens (user_id, id);
 
+-- The one in the .torrent that a member downloaded before.
+create index tokens_torrent
+    on tokens (torrent_id, user_id)
+    where torrent_id is not null;
+
 -- Never changed, never deleted: a member's balance is their last entry's.
 create table credit_entries (
     id bigint generated always as identity primary key,
@@ -123,29 +128,31 @@ alter table torrents
 alter table torrents
     add column deleted_at bigint;
 
--- Lists go by number, by size and by seeders; a category narrows them.
-create index torrents_listed
-    on torrents (id)
-    where status = 'open' and deleted_at is null;
-
+-- Lists go by number, by size, by seeders or by snatches; a category narrows them. Torrents that aren't open are few, and
+-- are in them too: staff see them, and whoever brought one.
 create index torrents_by_category
     on torrents (category, id)
-    where status = 'open' and deleted_at is null;
+    where deleted_at is null;
 
 create index torrents_by_size
     on torrents (size, id)
-    where status = 'open' and deleted_at is null;
+    where deleted_at is null;
 
 create index torrents_by_seeders
     on torrents (seeders, id)
-    where status = 'open' and deleted_at is null;
+    where deleted_at is null;
 
 create index torrents_by_completed
     on torrents (completed, id)
+    where deleted_at is null;
+
+-- The popular ones.
+create index torrents_by_peers
+    on torrents ((seeders + leechers), id)
     where status = 'open' and deleted_at is null;
 
 create index torrents_awaiting
-    on torrents (id)
+    on torrents (status, id)
     where status <> 'open' and deleted_at is null;
 
 create index torrents_uploader

@@ -107,6 +107,15 @@ impl StoreError {
         }
     }
 
+    /// Whether a text or a number is at fault that no column can keep: a NUL in Postgres, say.
+    pub fn is_about_a_value(&self) -> bool {
+        let Self::Other(sqlx::Error::Database(error)) = self else {
+            return false;
+        };
+        let postgres = error.try_downcast_ref::<PgDatabaseError>();
+        postgres.is_some_and(|error| error.code().starts_with("22"))
+    }
+
     /// Whether a transaction that failed so may have been committed all the same: nobody has answered.
     pub fn is_unclear(&self) -> bool {
         match self {

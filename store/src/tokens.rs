@@ -76,6 +76,18 @@ const LIST: &str = "
     order by tokens.id
     limit $3";
 
+/// The one that lasts longest, of those that are good.
+const FIND: &str = "
+    select id, expires_at
+    from tokens
+    where torrent_id = $1
+        and user_id = $2
+        and label = $3
+        and revoked_at is null
+        and (expires_at is null or expires_at > $4)
+    order by expires_at is not null, expires_at desc, id
+    limit 1";
+
 /// The first one stays.
 const PIN_KEY: &str = "
     insert into marks (name, value)
@@ -114,6 +126,30 @@ impl Store {
                 .await?;
             TokenId(columns::id(id, "tokens.id")?)
         })
+    }
+
+    /// A member's token for one torrent that has this label and is good now: its number, and when it expires.
+    pub async fn find_token(
+        &self,
+        user: UserId,
+        torrent: TorrentId,
+        label: &str,
+        now: UnixTime,
+    ) -> Result<Option<(TokenId, Option<UnixTime>)>> {
+        let row: Option<(i64, Option<i64>)> = reading!(self, |pool| {
+            sqlx::query_as(FIND)
+                .bind(i64::from(torrent.0))
+                .bind(i64::from(user.0))
+                .bind(label)
+                .bind(i64::from(now.0))
+                .fetch_optional(pool)
+                .await
+        })?;
+        row.map(|(id, end)| {
+            let end = end.map(|at| columns::time(at, "tokens.expires_at"));
+            Ok((TokenId(columns::id(id, "tokens.id")?), end.transpose()?))
+        })
+        .transpose()
     }
 
     /// A member's tokens that aren't revoked, after the one of that number.

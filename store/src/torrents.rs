@@ -5,6 +5,7 @@ use tracker_core::ids::{InfoHash, TorrentId, UnixTime, UserId};
 use tracker_core::registry::{RegisteredTorrent, TorrentStatus};
 
 use crate::Store;
+use crate::category::Category;
 use crate::changes::{Changed, changing, record_change};
 use crate::columns::{self, Word, bigint};
 use crate::error::{Result, StoreError};
@@ -27,6 +28,10 @@ pub struct NewTorrent {
     pub piece_length: u64,
     /// Marked private (BEP 27)?
     pub private: bool,
+    /// What it is about.
+    pub category: Category,
+    /// Whoever brought it says more.
+    pub description: String,
     /// May it be announced at once?
     pub status: TorrentStatus,
     /// Who brought it; `None`: the operator.
@@ -48,10 +53,24 @@ pub struct NewFile {
     pub length: u64,
 }
 
+/// What changes of a torrent; `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TorrentEdit {
+    /// What people call it. Clients go by the .torrent's own.
+    pub name: Option<String>,
+    /// What it is about.
+    pub category: Option<Category>,
+    /// More of it.
+    pub description: Option<String>,
+    /// May it be announced?
+    pub status: Option<TorrentStatus>,
+}
+
 const CREATE: &str = "
     insert into torrents (
-        info_hash, info_hash_v2, name, size, piece_length, file_count, private, status, uploader_id, created_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        info_hash, info_hash_v2, name, size, piece_length, file_count, private, category, description,
+        status, uploader_id, created_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
     returning id";
 
 const CREATE_METAINFO: &str = "
@@ -74,6 +93,26 @@ const FIND: &str = "
     where info_hash in ($1, $2)
         or info_hash_v2 in ($1, $2)
     limit 1";
+
+/// What isn't given stays.
+const CHANGE: &str = "
+    update torrents
+    set name = coalesce($1, name),
+        category = coalesce($2, category),
+        description = coalesce($3, description),
+        status = coalesce($4, status)
+    where id = $5 and deleted_at is null";
+
+/// Closed, so that trackers refuse it: they know of no other end.
+const DELETE: &str = "
+    update torrents
+    set deleted_at = $1, status = 'closed'
+    where id = $2 and deleted_at is null";
+
+const METAINFO: &str = "
+    select file
+    from torrent_metainfo
+    where torrent_id = $1";
 
 const SET_STATUS: &str = "
     update torrents
@@ -103,6 +142,8 @@ impl Store {
                 .bind(bigint(new.piece_length))
                 .bind(bigint(new.files.len() as u64))
                 .bind(new.private)
+                .bind(new.category.word())
+                .bind(&new.description)
                 .bind(new.status.word())
                 .bind(new.uploader.map(|user| i64::from(user.0)))
                 .bind(i64::from(new.created_at.0))
@@ -131,6 +172,51 @@ impl Store {
                 .await
         })?;
         row.map(RegisteredTorrent::try_from).transpose()
+    }
+
+    /// Changes what is said of a torrent, and whether it may be announced. One that was deleted isn't there.
+    pub async fn change_torrent(
+        &self,
+        torrent: TorrentId,
+        edit: &TorrentEdit,
+        at: UnixTime,
+    ) -> Result<()> {
+        changing!(self, |tx, change| {
+            let updated = sqlx::query(CHANGE)
+                .bind(edit.name.as_deref())
+                .bind(edit.category.map(Word::word))
+                .bind(edit.description.as_deref())
+                .bind(edit.status.map(Word::word))
+                .bind(i64::from(torrent.0))
+                .execute(&mut *tx)
+                .await?;
+            found_one(updated.rows_affected(), "torrent")?;
+            record_change!(tx, change, Changed::Torrent(torrent), at);
+        })
+    }
+
+    /// Takes a torrent out of every list, and closes it. Its row stays: accounts go on counting what was done there.
+    pub async fn delete_torrent(&self, torrent: TorrentId, at: UnixTime) -> Result<()> {
+        changing!(self, |tx, change| {
+            let updated = sqlx::query(DELETE)
+                .bind(i64::from(at.0))
+                .bind(i64::from(torrent.0))
+                .execute(&mut *tx)
+                .await?;
+            found_one(updated.rows_affected(), "torrent")?;
+            record_change!(tx, change, Changed::Torrent(torrent), at);
+        })
+    }
+
+    /// The .torrent, with nobody's announce URL in it.
+    pub async fn metainfo(&self, torrent: TorrentId) -> Result<Vec<u8>> {
+        let file: Option<Vec<u8>> = reading!(self, |pool| {
+            sqlx::query_scalar(METAINFO)
+                .bind(i64::from(torrent.0))
+                .fetch_optional(pool)
+                .await
+        })?;
+        file.ok_or(StoreError::NotFound { what: "torrent" })
     }
 
     /// Opens, holds back or takes down a torrent.

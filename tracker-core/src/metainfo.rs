@@ -2,13 +2,14 @@
 //!
 //! [`Metainfo::parse`] says which swarm a .torrent belongs to and what is in it, and refuses what clients would refuse
 //! or should never be handed (a path that leads out of the download folder, say). [`for_member`] turns the file that
-//! somebody uploaded into the file that somebody else downloads. Announce lists, web seeds and DHT nodes aren't read;
+//! somebody uploaded into the file that somebody else downloads; [`made_private`] marks one for private trackers. Announce lists, web seeds and DHT nodes aren't read;
 //! hashes of pieces aren't either, beyond their count: a tracker has no content to compare them with.
 
 mod error;
 mod listing;
 mod member_copy;
 mod path;
+mod private_copy;
 mod v1;
 mod v2;
 
@@ -22,6 +23,7 @@ pub use error::{Error, Problem};
 pub use listing::{File, MAX_FILES};
 pub use member_copy::for_member;
 pub use path::{MAX_NAME_LEN, MAX_PATH_DEPTH, MAX_PATH_LEN};
+pub use private_copy::made_private;
 
 use listing::Listing;
 

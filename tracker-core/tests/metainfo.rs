@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use tracker_core::bencode;
-use tracker_core::metainfo::{File, Metainfo, for_member};
+use tracker_core::metainfo::{File, Metainfo, for_member, made_private};
 
 /// Each fixture's name, its bytes, and what libtorrent says of it.
 fn fixtures() -> Vec<(String, Vec<u8>, String)> {
@@ -158,5 +158,71 @@ proptest! {
     fn arbitrary_bytes_are_read_or_refused(input in proptest::collection::vec(any::<u8>(), 0..256)) {
         prop_assert!(Metainfo::parse(&input).is_err());
         prop_assert!(for_member(&input, "").is_err());
+    }
+}
+
+#[test]
+fn made_private_a_torrent_differs_in_that_alone() {
+    let mut made = 0;
+    for (name, torrent, _) in fixtures() {
+        let read = Metainfo::parse(&torrent).unwrap();
+        let Some(private) = made_private(&torrent).unwrap() else {
+            assert!(read.private, "{name}");
+            continue;
+        };
+        made += 1;
+        let again = Metainfo::parse(&private).unwrap();
+        assert_ne!(again.info_hash, read.info_hash, "{name}");
+        let Metainfo {
+            info_hash,
+            info_hash_v2,
+            private: is_private,
+            ..
+        } = again;
+        assert!(!read.private && is_private, "{name}");
+        assert_eq!(
+            again,
+            Metainfo {
+                info_hash,
+                info_hash_v2,
+                private: true,
+                ..read
+            },
+            "{name}"
+        );
+        assert_eq!(made_private(&private).unwrap(), None, "{name}");
+
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        assert_eq!(
+            text(&private).replace("7:privatei1e", ""),
+            text(&torrent),
+            "{name}"
+        );
+    }
+    assert_eq!(made, 3);
+}
+
+#[test]
+fn the_mark_stands_where_it_belongs() {
+    let rows = [
+        ("d4:infod1:a0:ee", "d4:infod1:a0:7:privatei1eee"),
+        ("d4:infod1:z0:ee", "d4:infod7:privatei1e1:z0:ee"),
+        ("d4:infodee", "d4:infod7:privatei1eee"),
+        (
+            "d4:infod1:a0:7:privatei0e1:z0:ee",
+            "d4:infod1:a0:7:privatei1e1:z0:ee",
+        ),
+        // Out of order, as some programs write it: what there was keeps its place.
+        (
+            "d4:infod1:z0:1:a0:e1:ai1ee",
+            "d4:infod7:privatei1e1:z0:1:a0:e1:ai1ee",
+        ),
+    ];
+    for (torrent, expected) in rows {
+        let made = made_private(torrent.as_bytes()).unwrap().unwrap();
+        assert_eq!(made.escape_ascii().to_string(), expected);
+    }
+    for wrong in ["", "le", "de", "d4:infolee", "d4:infod7:private1:1ee"] {
+        assert!(made_private(wrong.as_bytes()).is_err(), "{wrong}");
     }
 }

@@ -10,7 +10,7 @@ use persister::journal::{self, JournalId, Options, Writer};
 use persister::lanes::Lanes;
 use persister::load::{load, replay};
 use sqlx::{Connection, SqliteConnection};
-use store::{NewTorrent, NewUser, Store, UserRole};
+use store::{Category, NewTorrent, NewUser, Store, UserRole};
 use tempfile::TempDir;
 use tracker_core::accounting::Counters;
 use tracker_core::ids::{InfoHash, UnixTime, UserId};
@@ -216,6 +216,8 @@ pub(crate) fn torrent(info_hash: InfoHash) -> NewTorrent {
         size: 100,
         piece_length: 16384,
         private: true,
+        category: Category::Other,
+        description: String::new(),
         status: TorrentStatus::Open,
         uploader: None,
         files: vec![],

@@ -6,7 +6,7 @@ use std::fmt;
 use persister::flush::FlushError;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use store::{NewTorrent, NewUser, Store, UserRole};
+use store::{Category, NewTorrent, NewUser, Store, UserRole};
 use tracker_core::accounting::Counters;
 use tracker_core::ids::{InfoHash, UnixTime, UserId};
 use tracker_core::outbox::Round;
@@ -431,6 +431,8 @@ fn new_torrent(torrent: u8, now: UnixTime) -> NewTorrent {
         size: 1000,
         piece_length: 16_384,
         private: true,
+        category: Category::Other,
+        description: String::new(),
         status: TorrentStatus::Open,
         uploader: None,
         files: vec![],

@@ -4,13 +4,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use api_server::services::uploads::{self, Marking, Registered};
 use serde_json::json;
-use store::{NewFile, NewTorrent, Store};
+use store::{NewTorrent, Store};
 use tracker_core::bencode;
-use tracker_core::ids::UnixTime;
-use tracker_core::metainfo::{Metainfo, for_member};
-use tracker_core::registry::TorrentStatus;
 
 use super::{block_on, find_member, open_store, print, print_json};
 use crate::cli::AddTorrent;
@@ -68,34 +66,22 @@ fn read(path: &Path) -> Result<NewTorrent> {
     File::open(path)
         .and_then(|file| file.take(limit).read_to_end(&mut bytes))
         .with_context(|| path.display().to_string())?;
-    let meta = Metainfo::parse(&bytes).with_context(|| path.display().to_string())?;
-    let file = |file: tracker_core::metainfo::File| NewFile {
-        path: file.path,
-        length: file.length,
-    };
-    Ok(NewTorrent {
-        info_hash: meta.info_hash,
-        info_hash_v2: meta.info_hash_v2,
-        name: meta.name,
-        size: meta.size,
-        piece_length: meta.piece_length.into(),
-        private: meta.private,
-        status: TorrentStatus::Open,
-        uploader: None,
-        files: meta.files.into_iter().map(file).collect(),
-        // Without the announce URL of whoever made it: it may hold their key.
-        metainfo: for_member(&bytes, "").with_context(|| path.display().to_string())?,
-        created_at: UnixTime::now(),
-    })
+    let read = uploads::read(&bytes, Marking::AsItIs);
+    Ok(read.with_context(|| path.display().to_string())?.0)
 }
 
 /// `false`: it was there already, or came twice.
 async fn register(store: &Store, torrent: &NewTorrent) -> Result<bool> {
-    if store.find_torrent(&torrent.info_hash).await?.is_some() {
-        return Ok(false);
+    match uploads::register(store, torrent).await? {
+        Registered::Now => Ok(true),
+        Registered::Before(found)
+            if found.info_hash == torrent.info_hash
+                || found.info_hash_v2 == Some(torrent.info_hash) =>
+        {
+            Ok(false)
+        }
+        Registered::Before(found) => bail!("{}: has the same v2 hash", found.info_hash),
     }
-    store.add_torrent(torrent).await?;
-    Ok(true)
 }
 
 fn talk(path: &Path, torrent: &NewTorrent, new: bool) {

@@ -64,6 +64,9 @@ fn wrong_fields_are_all_named_and_nothing_is_written(database: Database) {
     register(json!({ "username": 7 })).minds(&["username"]);
     register(json!({ "username": "ann", "is_admin": true })).minds(&["is_admin"]);
     register(json!([])).is_problem(422, "invalid");
+    // A NUL, which Postgres keeps in no text.
+    let login = anonymous.log_in("a\0b", "password");
+    assert!([401, 422].contains(&login.status), "{login:?}");
     let raw = |kind: &str, body: &[u8]| {
         anonymous.call(
             "POST",

@@ -30,8 +30,7 @@ fn every_operation_has_a_route_and_says_what_can_go_wrong() {
         );
         let address = path
             .replace("{hash}", &"0".repeat(40))
-            .replace('{', "")
-            .replace('}', "");
+            .replace(['{', '}'], "");
         for (method, operation) in item.as_object().unwrap() {
             let answer = anonymous.call(&method.to_uppercase(), &address, &[], Vec::new());
             let is_no_route = answer.text.contains("There is nothing here") && !path.contains('{');

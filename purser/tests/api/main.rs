@@ -21,3 +21,4 @@ mod limits;
 mod logs;
 mod split;
 mod tokens;
+mod torrents;

@@ -29,6 +29,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: Response<()>,
     pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Club {
@@ -72,6 +73,20 @@ impl Club {
             "update users set role = '{role}' where username_key = '{name}' returning id"
         ));
         assert_eq!(rows.len(), 1);
+    }
+
+    /// The same, who may do more.
+    pub(crate) fn somebody(&self, name: &str, role: store::UserRole) -> Caller {
+        let caller = self.member(name);
+        crate::site::runtime().block_on(async {
+            let store = store::Store::open(&self.site.database_url()).await.unwrap();
+            let user = store.find_user(name).await.unwrap().unwrap();
+            let hash = user.password_hash.unwrap();
+            let set = store.set_password_and_role(user.id, &hash, role).await;
+            set.unwrap();
+            store.close().await;
+        });
+        caller
     }
 }
 
@@ -185,6 +200,7 @@ impl Caller {
             status: head.status.as_u16(),
             head: Response::from_parts(head, ()),
             text: String::from_utf8_lossy(&bytes).into_owned(),
+            bytes,
         }
     }
 }

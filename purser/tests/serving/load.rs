@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedMutRandom;
 use rand::{RngExt, SeedableRng};
-use store::{NewFile, NewTorrent, NewUser, Store, UserRole};
+use store::{Category, NewFile, NewTorrent, NewUser, Store, UserRole};
 use tracker_core::ids::{InfoHash, UnixTime};
 use tracker_core::registry::{TorrentStatus, UserClass};
 
@@ -82,6 +82,8 @@ fn torrent(number: u8) -> NewTorrent {
         size: 1 << 32,
         piece_length: 1 << 22,
         private: true,
+        category: Category::Other,
+        description: String::new(),
         status: TorrentStatus::Open,
         uploader: None,
         files: vec![NewFile {

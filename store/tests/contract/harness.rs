@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use store::{
-    Applied, Batch, Care, Mark, NewFile, NewTorrent, NewUser, Observation, SessionChange, Store,
-    StoreError, UserRole,
+    Applied, Batch, Care, Category, Mark, NewFile, NewTorrent, NewUser, Observation, SessionChange,
+    Store, StoreError, UserRole,
 };
 use tracker_core::accounting::Counters;
 use tracker_core::ids::{InfoHash, PeerId, TorrentId, UnixTime, UserId};
@@ -188,6 +188,8 @@ pub(crate) fn new_torrent(byte: u8) -> NewTorrent {
         size: 30,
         piece_length: 16_384,
         private: true,
+        category: Category::Other,
+        description: String::new(),
         status: TorrentStatus::Open,
         uploader: None,
         files: vec![

@@ -9,6 +9,7 @@
 mod harness;
 
 mod batch;
+mod catalogue;
 mod changes;
 mod exactly_once;
 mod many_rows;
