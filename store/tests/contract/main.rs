@@ -12,6 +12,7 @@ mod batch;
 mod changes;
 mod exactly_once;
 mod many_rows;
+mod members;
 mod model;
 mod roster;
 mod schema;
