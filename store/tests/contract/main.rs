@@ -13,6 +13,7 @@ mod catalogue;
 mod changes;
 mod exactly_once;
 mod many_rows;
+mod members;
 mod model;
 mod roster;
 mod schema;
