@@ -108,7 +108,7 @@ mod tests {
     #[tokio::test]
     async fn a_window_has_so_many_and_the_next_one_begins_anew() {
         let limits = Limits::new(None);
-        let at = |secs| UnixTime(1_800_000_000 + secs);
+        let at = |secs: u32| UnixTime(1_800_000_000 + secs);
         assert_eq!(limits.count(QUOTA, "a", at(0)).await.remaining(), 1);
         let second = limits.count(QUOTA, "a", at(59)).await;
         assert!(!second.is_over());

@@ -61,6 +61,8 @@ pub(crate) enum Command {
     CreateToken(CreateToken),
     /// Register .torrent files; prints their info hashes, one a line
     AddTorrent(AddTorrent),
+    /// Count each torrent's seeders and leechers now, as a serving process does every minute
+    UpdateStats,
     /// The OpenAPI document of the REST API
     Openapi,
     /// Check config, database, Redis, ports, clock and disk; 1 when something is wrong

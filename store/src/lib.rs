@@ -30,6 +30,7 @@ mod members;
 mod roster;
 mod sessions;
 mod signal;
+mod statistics;
 mod store;
 mod tokens;
 mod torrents;

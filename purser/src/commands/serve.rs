@@ -32,6 +32,7 @@ mod observe;
 mod progress;
 mod settings;
 mod signals;
+mod statistics;
 
 use http::serve_http;
 use observe::Observer;
@@ -161,6 +162,8 @@ impl Running {
             let router = api_server::router(site, options);
             let api = serve_http(listener, router, stopped.clone());
             parts.spawn(async { ("the API", api.await) });
+            let counting = statistics::keep_counting(store.clone(), stopped.clone());
+            parts.spawn(async { ("the statistics", counting.await) });
         }
         observer.set_ready(true);
         addresses.log(config);

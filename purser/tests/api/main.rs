@@ -20,5 +20,6 @@ mod invites;
 mod limits;
 mod logs;
 mod split;
+mod statistics;
 mod tokens;
 mod torrents;
