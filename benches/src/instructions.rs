@@ -22,10 +22,10 @@ use workloads::WORKLOADS;
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.tsv");
 
 /// How much more than the table says a workload may take. The order of the kernel's wake-ups and the compiler's choices
-/// move a figure by some hundredths.
-const MARGIN: f64 = 0.05;
+/// move a figure by some hundredths: `announce/churn`, unchanged, was counted from 5,850 to 6,300 on one day.
+const MARGIN: f64 = 0.08;
 
-const TRIES: usize = 5;
+const TRIES: usize = 8;
 
 #[derive(Parser)]
 #[command(about = "Instructions per announce, counted by valgrind")]
