@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use store::{KeyedRequest, Known};
 use tracker_core::ids::UnixTime;
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Via};
 use crate::problem::Problem;
 use crate::site::Site;
 
@@ -64,7 +64,7 @@ async fn once_only(site: &Site, request: Request, next: Next) -> Result<Response
     let keyed = KeyedRequest {
         user: caller.user.id,
         key,
-        digest: digest(&parts.method, parts.uri.path(), &body),
+        digest: digest(&caller, &parts.method, parts.uri.path(), &body),
     };
     let now = site.now();
     let oldest = UnixTime(now.0.saturating_sub(KEPT_SECS));
@@ -83,13 +83,31 @@ async fn once_only(site: &Site, request: Request, next: Next) -> Result<Response
         }
         Known::Answered { status, answer } => return replay(site, status, answer),
     }
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    keep(site, &keyed, response).await
+    // By itself: a client that hangs up, which is what the key is for, doesn't leave it half done.
+    let (site, user, digest, key) = (site.clone(), keyed.user, keyed.digest, key.to_owned());
+    let done = tokio::spawn(async move {
+        let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+        let key = &key;
+        keep(&site, &KeyedRequest { user, key, digest }, response).await
+    });
+    done.await.map_err(|_| Problem::INTERNAL)?
 }
 
-fn digest(method: &Method, path: &str, body: &[u8]) -> [u8; 32] {
+/// Of what they have shown, too: an answer is nobody's who may not do what it answers.
+fn digest(caller: &Caller, method: &Method, path: &str, body: &[u8]) -> [u8; 32] {
+    let shown = match &caller.via {
+        Via::Login(_) => "login".to_owned(),
+        Via::ApiKey(scopes) => format!("API key: {}", scopes.write()),
+    };
+    let role = format!("{:?}", caller.user.role);
     let mut hasher = blake3::Hasher::new_derive_key("purser 2026-11-24 idempotent request");
-    for part in [method.as_str().as_bytes(), path.as_bytes(), body] {
+    for part in [
+        shown.as_bytes(),
+        role.as_bytes(),
+        method.as_str().as_bytes(),
+        path.as_bytes(),
+        body,
+    ] {
         hasher.update(&(part.len() as u64).to_be_bytes());
         hasher.update(part);
     }

@@ -48,10 +48,11 @@ pub struct Options {
 /// Everything that is served on `api.listen`.
 pub fn router(site: Site, options: Options) -> Router {
     let (routes, document) = docs::split(routes::all());
-    let routes = routes
-        .layer(from_fn_with_state(site.clone(), idempotency::once))
-        .layer(from_fn_with_state(site.clone(), throttle::throttle));
-    let router = routes.with_state(site).merge(docs::pages(&document));
+    let routes = routes.layer(from_fn_with_state(site.clone(), idempotency::once));
+    let router = routes
+        .with_state(site.clone())
+        .merge(docs::pages(&document))
+        .layer(from_fn_with_state(site, throttle::throttle));
     let router = conventions::apply(router, options);
     // Around the router, as it has chosen a route by the time its own layers run.
     Router::new().fallback_service(router.map_request(conventions::with_slash))

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tracker_core::proxy::client_ip;
 
 use crate::limits::{Quota, Standing};
+use crate::names;
 use crate::problem::Problem;
 use crate::site::Site;
 
@@ -77,6 +78,8 @@ pub(crate) struct Address(pub(crate) IpAddr);
 
 /// Before a password is compared: each costs a guesser a turn, right or wrong.
 pub(crate) async fn allow_login(site: &Site, address: Address, name: &str) -> Result<(), Problem> {
+    // Nobody is called otherwise, and what is counted takes room.
+    names::check(name).map_err(|_| Problem::WRONG_CREDENTIALS)?;
     let name = name.to_lowercase();
     let address = counted_as(address.0);
     for (quota, who) in [(LOGINS_PER_ADDRESS, address), (LOGINS_PER_NAME, name)] {

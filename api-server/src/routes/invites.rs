@@ -51,7 +51,7 @@ async fn create_invite(
     caller: Caller,
     Body(asked): Body<InviteRequest>,
 ) -> Result<Created<InviteView>, Problem> {
-    Ok(Created(invites::create(&site, &caller.user, asked).await?))
+    Ok(Created(invites::create(&site, &caller, asked).await?))
 }
 
 /// Revoke an invite code that nobody has used. What it took from your `invites` comes back.

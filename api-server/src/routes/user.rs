@@ -1,7 +1,7 @@
 //! `/api/user/`: a member's own account, announce tokens and API keys.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -15,6 +15,7 @@ use crate::services::tokens::{
     self, ApiKeyRequest, ApiKeyView, FreshApiKey, FreshToken, TokenRequest, TokenView,
 };
 use crate::site::Site;
+use crate::throttle::{self, Address};
 
 pub(super) fn routes() -> OpenApiRouter<Site> {
     OpenApiRouter::default()
@@ -42,9 +43,13 @@ async fn profile(caller: Caller) -> Json<Profile> {
 )]
 async fn change_profile(
     State(site): State<Site>,
+    Extension(address): Extension<Address>,
     caller: LoggedIn,
     Body(change): Body<ProfileChange>,
 ) -> Result<Json<Profile>, Problem> {
+    if change.current_password.is_some() {
+        throttle::allow_login(&site, address, &caller.user.username).await?;
+    }
     Ok(Json(account::change(&site, &caller.user, change).await?))
 }
 

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use store::{Invite, Invitee, User, UserRole};
+use store::{Invite, Invitee};
 use tracker_core::ids::{UnixTime, UserId};
 use utoipa::ToSchema;
 
+use crate::caller::Caller;
 use crate::page::{Page, Paging};
 use crate::passwords;
 use crate::problem::Problem;
@@ -95,15 +96,15 @@ pub struct InviteNode {
 /// Staff need no allowance: they could give themselves one.
 pub(crate) async fn create(
     site: &Site,
-    user: &User,
+    caller: &Caller,
     asked: InviteRequest,
 ) -> Result<InviteView, Problem> {
     let now = site.now();
     let expires_at =
         expiry(now, asked.expires_in).map_err(|right| Problem::invalid("expires_in", right))?;
     let code = passwords::generate(&mut rand::rng());
-    let store = &site.store;
-    if user.role >= UserRole::Staff {
+    let (store, user) = (&site.store, &caller.user);
+    if caller.is_staff() {
         store.create_invite(&code, user.id, now, expires_at).await?;
     } else if !store
         .create_invite_from_allowance(&code, user.id, now, expires_at)

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use store::{ApiKey, ApiKeyId, NewApiKey, NewToken, User};
 use tracker_core::ids::{InfoHash, TokenId, TorrentId, UnixTime, UserId};
+use tracker_core::registry::TorrentStatus;
 use utoipa::ToSchema;
 
 use crate::credentials::{Secret, digest, write_api_key};
@@ -136,7 +137,9 @@ pub(crate) async fn create(
         Some(Ok(hash)) => {
             let found = site.store.find_torrent(&hash).await?;
             let none = || Problem::invalid("info_hash", "a registered torrent's");
-            Some(found.ok_or_else(none)?.id)
+            // Whether there is one that may not be seen, nobody learns here.
+            let open = found.filter(|torrent| torrent.status == TorrentStatus::Open);
+            Some(open.ok_or_else(none)?.id)
         }
         _ => None,
     };

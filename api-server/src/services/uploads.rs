@@ -169,6 +169,12 @@ pub(crate) async fn upload(
     }
     wrong.unless_none()?;
     let (mut torrent, private_added) = read.map_err(|right| Problem::invalid("file", right))?;
+    if upload.name.is_none() {
+        let named = names::check_title(&torrent.name);
+        named.map_err(|right| {
+            Problem::invalid("file", format!("its name: {right}; or give a `name`"))
+        })?;
+    }
     torrent.category = category.unwrap_or_default();
     torrent.description = description;
     torrent.uploader = Some(caller.user.id);

@@ -10,6 +10,7 @@ on_both_databases!(
     of_many_at_once_one_is_done,
     a_key_belongs_to_one_request_of_one_member,
     what_was_refused_may_be_sent_again,
+    an_answer_is_nobodys_who_may_not_ask,
 );
 
 fn post(caller: &Caller, key: &str, body: &Value) -> Answer {
@@ -85,4 +86,22 @@ fn what_was_refused_may_be_sent_again(database: Database) {
         post(&ann, "key-1", &json!({ "expires_in": 60 })).status,
         201
     );
+}
+
+fn an_answer_is_nobodys_who_may_not_ask(database: Database) {
+    let club = Club::open(database);
+    let ann = club.member("ann");
+    let ask = |caller: &Caller, scopes: &[&str]| {
+        let headers = [
+            ("content-type", "application/json"),
+            ("idempotency-key", "1"),
+        ];
+        let body = json!({ "label": "bot", "scopes": scopes }).to_string();
+        caller.call("POST", "/api/user/api-keys/", &headers, body.into_bytes())
+    };
+    let made = ask(&ann, &["write"]);
+    assert_eq!(made.status, 201);
+    let bot = ann.with(made.json()["api_key"].as_str().unwrap());
+    ask(&bot, &["write"]).is_problem(422, "idempotency-key-reused");
+    assert_eq!(ask(&ann, &["write"]).header("idempotency-replayed"), "true");
 }

@@ -78,3 +78,12 @@ fn a_proxy_is_believed_only_if_it_is_trusted() {
         forwarded(&open, &format!("192.0.2.{n}"))
     });
 }
+
+#[test]
+fn a_stolen_access_token_cant_try_passwords_without_end() {
+    let club = Club::open(Database::Sqlite);
+    let ann = club.member("ann");
+    let guess = serde_json::json!({ "email": "x@example.org", "current_password": "a guess" });
+    let refused = until_too_many(20, || ann.patch("/api/user/profile/", guess.clone()));
+    refused.is_problem(429, "too-many-requests");
+}
