@@ -5,14 +5,15 @@ use std::time::Duration;
 use anyhow::Result;
 use store::Store;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 /// Between two counts of each torrent's peers.
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// Until told to stop. While the database is away, nothing is counted.
 pub(super) async fn keep_counting(store: Store, mut stopped: watch::Receiver<bool>) -> Result<()> {
-    let mut ticks = interval(PERIOD);
+    // Not at once: a start has enough to do.
+    let mut ticks = interval_at(Instant::now() + PERIOD, PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
