@@ -79,7 +79,7 @@ impl Problem {
         TAKEN = 409 "taken" "Somebody else has this already";
         /// It isn't in the state that this needs.
         CONFLICT = 409 "conflict" "This isn't possible as things stand";
-        /// The ETag given isn't the current one's.
+        /// The body is longer than this path takes.
         TOO_LARGE = 413 "too-large" "The body is too large";
         /// The body is of another type than this path takes.
         UNSUPPORTED = 415 "unsupported-media-type" "This path takes another type of body";
