@@ -41,14 +41,27 @@ impl<T: DeserializeOwned> FromRequest<Site> for Body<T> {
             if !inner.is_data() {
                 return Problem::MALFORMED.detail(format!("the body isn't JSON: {inner}"));
             }
-            let field = if path == "." { String::new() } else { path };
-            Problem::invalid(field, without_place(&inner.to_string()))
+            wrong_field(path, without_place(&inner.to_string()))
         })?;
         reader
             .end()
             .map_err(|_| Problem::MALFORMED.detail("there is more after the JSON body"))?;
         Ok(Self(body))
     }
+}
+
+/// Of a field that isn't there, serde's path has its parent alone.
+fn wrong_field(path: String, message: String) -> Problem {
+    let parent = if path == "." { String::new() } else { path };
+    let missing = message.strip_prefix("missing field `");
+    let Some(name) = missing.and_then(|rest| rest.strip_suffix('`')) else {
+        return Problem::invalid(parent, message);
+    };
+    let field = match parent.is_empty() {
+        true => name.to_owned(),
+        false => format!("{parent}.{name}"),
+    };
+    Problem::invalid(field, "it must be there")
 }
 
 /// serde_json counts lines and columns; the field says it better.

@@ -7,6 +7,7 @@ use crate::site::Site;
 mod admin;
 mod auth;
 mod credits;
+mod gate;
 mod invites;
 mod logs;
 mod security;
@@ -21,6 +22,7 @@ pub(crate) fn all() -> OpenApiRouter<Site> {
         .merge(invites::routes())
         .merge(credits::routes())
         .merge(admin::routes())
+        .merge(gate::routes())
         .merge(security::routes())
         .merge(torrents::routes())
         .merge(logs::routes())

@@ -1,6 +1,6 @@
-//! Times as the API writes them.
+//! Times as the API writes and reads them.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tracker_core::ids::UnixTime;
 use utoipa::ToSchema;
 
@@ -14,6 +14,18 @@ impl Serialize for Time {
         // 32 bits of seconds are years that it can write.
         let time = jiff::Timestamp::from_second(self.0.0.into()).unwrap_or_default();
         serializer.collect_str(&time)
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time: Option<jiff::Timestamp> = text.parse().ok();
+        let seconds = time.and_then(|time| u32::try_from(time.as_second()).ok());
+        let seconds = seconds.ok_or_else(|| {
+            serde::de::Error::custom("a time as 2026-11-24T16:00:00Z, between 1970 and 2106")
+        })?;
+        Ok(Self(UnixTime(seconds)))
     }
 }
 

@@ -10,6 +10,8 @@ use tokio::time::{Instant, timeout};
 use tracker_core::ids::UnixTime;
 use tracker_core::tracker::Tracker;
 
+use crate::load::{load_client_rules, load_ip_blocks};
+
 /// The promise is two seconds. Mostly a signal comes first; the poll finds what no signal told, such as another process's
 /// change in SQLite.
 const POLL_PERIOD: Duration = Duration::from_secs(1);
@@ -158,6 +160,8 @@ impl Follower {
                     self.tracker.roster.revoke(revoked);
                 }
             }
+            Changed::IpBlocks => load_ip_blocks(&self.store, &self.tracker).await?,
+            Changed::ClientRules => load_client_rules(&self.store, &self.tracker).await?,
             Changed::Other => tracing::debug!(id = change.id.0, "a change of an unknown kind"),
         }
         Ok(())

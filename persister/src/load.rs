@@ -2,7 +2,7 @@
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use store::{ChangeId, PAGE_MAX, Result, Store};
+use store::{ChangeId, PAGE_MAX, RULES_MAX, Result, Store};
 use tracker_core::ids::UnixTime;
 use tracker_core::record::Record;
 use tracker_core::session::StoredSession;
@@ -53,6 +53,8 @@ pub async fn load(
     report: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Loaded> {
     let change = store.latest_change().await?;
+    load_ip_blocks(store, tracker).await?;
+    load_client_rules(store, tracker).await?;
     load_members(store, tracker, now, report).await?;
     load_torrents(store, tracker, report).await?;
     let baselines = load_sessions(store, tracker, now, report).await?;
@@ -98,6 +100,22 @@ pub fn replay(
 
 /// Records between two moves of the progress bar.
 const REPLAY_PAGE: usize = 65_536;
+
+/// As a whole, also when one changed.
+pub(crate) async fn load_ip_blocks(store: &Store, tracker: &Tracker) -> Result<()> {
+    let blocks = store.ip_blocks(i64::MAX, RULES_MAX).await?;
+    let blocks = blocks.into_iter().map(|block| block.rule);
+    tracker.gate.put_blocks(blocks);
+    Ok(())
+}
+
+/// As a whole, also when one changed.
+pub(crate) async fn load_client_rules(store: &Store, tracker: &Tracker) -> Result<()> {
+    let rules = store.client_rules(i64::MAX, RULES_MAX).await?;
+    let rules = rules.into_iter().map(|rule| rule.rule).collect();
+    tracker.gate.put_client_rules(rules);
+    Ok(())
+}
 
 async fn load_members(
     store: &Store,

@@ -33,6 +33,10 @@ pub enum Changed {
     Torrent(TorrentId),
     /// See [`Store::token_revocation`].
     Token(TokenId),
+    /// See [`Store::ip_blocks`]: all of them.
+    IpBlocks,
+    /// See [`Store::client_rules`]: all of them.
+    ClientRules,
     /// Something that only a newer Purser knows, while it takes over from this one.
     Other,
 }
@@ -176,6 +180,8 @@ impl Changed {
             Self::User(id) => ("user", i64::from(id.0)),
             Self::Torrent(id) => ("torrent", i64::from(id.0)),
             Self::Token(id) => ("token", i64::from(id.0)),
+            Self::IpBlocks => ("ip_blocks", 0),
+            Self::ClientRules => ("client_rules", 0),
             Self::Other => ("other", 0),
         }
     }
@@ -186,6 +192,8 @@ impl Changed {
             "user" => Self::User(UserId(id()?)),
             "torrent" => Self::Torrent(TorrentId(id()?)),
             "token" => Self::Token(TokenId(id()?)),
+            "ip_blocks" => Self::IpBlocks,
+            "client_rules" => Self::ClientRules,
             _ => Self::Other,
         })
     }

@@ -7,6 +7,7 @@ use crate::Store;
 use crate::audit::record_audit;
 use crate::columns::{self, Word};
 use crate::error::{Result, StoreError};
+use crate::notifications::{NotificationKind, notify};
 use crate::roster::page_limit;
 use crate::store::{in_transaction, reading};
 
@@ -127,6 +128,14 @@ impl Store {
             let subject = format!("user:{}", user.0);
             let detail = format!("{amount_milli:+} thousandths of a credit: {note}");
             record_audit!(tx, actor, "user.credits", subject, detail, at);
+            let message = match amount_milli {
+                ..0 => format!(
+                    "{} credits were taken from you: {note}",
+                    credits(-amount_milli)
+                ),
+                _ => format!("you were given {} credits: {note}", credits(amount_milli)),
+            };
+            notify!(tx, user, NotificationKind::Credits, message, at);
             Some(CreditEntry {
                 id,
                 kind,
@@ -156,6 +165,13 @@ impl Store {
         })?;
         rows.into_iter().map(CreditEntry::try_from).collect()
     }
+}
+
+/// As people write them.
+fn credits(milli: i64) -> String {
+    let text = format!("{}.{:03}", milli / 1000, milli % 1000);
+    let text = text.trim_end_matches('0');
+    text.trim_end_matches('.').to_owned()
 }
 
 impl TryFrom<EntryRow> for CreditEntry {

@@ -169,12 +169,14 @@ impl From<MigrateError> for StoreError {
 
 /// Columns that are unique, and what people call them. Postgres names the constraint after its column, SQLite names
 /// the column: both contain it.
-const UNIQUE: [(&str, &str); 5] = [
+const UNIQUE: [(&str, &str); 7] = [
     ("username_key", "username"),
     ("email_key", "email address"),
     ("passkey", "passkey"),
     ("info_hash", "info hash"),
     ("invites", "invite code"),
+    ("cidr", "network"),
+    ("client_rules", "client"),
 ];
 
 fn taken(error: &(dyn DatabaseError + 'static)) -> Option<&'static str> {

@@ -9,6 +9,7 @@ use crate::changes::{Changed, changing, record_change};
 use crate::columns::{self, Word};
 use crate::error::{Result, StoreError};
 use crate::logins;
+use crate::notifications::{NotificationKind, notify};
 use crate::roster::page_limit;
 use crate::store::reading;
 use crate::users::{User, UserRole, UserRow, user_columns};
@@ -196,7 +197,9 @@ impl Store {
             }
             let subject = format!("user:{}", user.0);
             let detail = change.describe(&before);
+            let message = format!("your account was changed: {detail}");
             record_audit!(tx, actor, "user.change", subject, detail, at);
+            notify!(tx, user, NotificationKind::Account, message, at);
             record_change!(tx, number, Changed::User(user), at);
             true
         })

@@ -3,12 +3,12 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use sqlx::FromRow;
-use tracker_core::accounting::Counters;
+use tracker_core::accounting::{Baseline, Counters, SuspectKind};
 use tracker_core::ids::{InfoHash, PeerId, UnixTime, UserId};
 use tracker_core::record::Role;
 
 use crate::Store;
-use crate::columns::{self, Word};
+use crate::columns::{self, BaselineColumns, Word};
 use crate::error::{Result, StoreError};
 use crate::roster::page_limit;
 use crate::store::reading;
@@ -28,6 +28,8 @@ pub struct Session {
     pub reported: Counters,
     /// What the member was credited with.
     pub credited: Counters,
+    /// What became of what it last reported.
+    pub decision: Decision,
     /// As last reported.
     pub bytes_left: u64,
     /// Where it listens on IPv4.
@@ -38,6 +40,17 @@ pub struct Session {
     pub started_at: UnixTime,
     /// Its last.
     pub announced_at: UnixTime,
+}
+
+/// What became of an announce's counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Their growth was counted.
+    Counted,
+    /// They fell without `started`: a stale copy, or a restart that the next announce confirms. Nothing was counted.
+    Fell(Counters),
+    /// They fell and came again unchanged: the next growth above them is counted.
+    FellTwice(Counters),
 }
 
 /// Where a session stands in the list.
@@ -67,8 +80,8 @@ struct SessionRow {
     peer_id: Vec<u8>,
     role: String,
     active: bool,
-    uploaded: i64,
-    downloaded: i64,
+    #[sqlx(flatten)]
+    baseline: BaselineColumns,
     credited_uploaded: i64,
     credited_downloaded: i64,
     bytes_left: i64,
@@ -82,7 +95,7 @@ struct SessionRow {
 /// which changes with every announce.
 const LIST: &str = "
     select sessions.torrent_id, torrents.info_hash, sessions.peer_id, sessions.role, sessions.active, sessions.uploaded,
-        sessions.downloaded, sessions.credited_uploaded, sessions.credited_downloaded, sessions.bytes_left,
+        sessions.downloaded, sessions.suspect, sessions.suspect_uploaded, sessions.suspect_downloaded, sessions.credited_uploaded, sessions.credited_downloaded, sessions.bytes_left,
         sessions.endpoint4, sessions.endpoint6, sessions.started_at, sessions.announced_at
     from sessions
     left join torrents on torrents.id = sessions.torrent_id
@@ -118,6 +131,7 @@ impl TryFrom<SessionRow> for Session {
 
     fn try_from(row: SessionRow) -> Result<Self> {
         let count = columns::count;
+        let baseline = Baseline::try_from(row.baseline)?;
         let info_hash = columns::maybe_array(row.info_hash, "torrents.info_hash")?;
         let endpoint4 = columns::maybe_array(row.endpoint4, "sessions.endpoint4")?;
         let endpoint6 = columns::maybe_array(row.endpoint6, "sessions.endpoint6")?;
@@ -130,9 +144,13 @@ impl TryFrom<SessionRow> for Session {
             info_hash: info_hash.map(InfoHash),
             role: Role::parse(&row.role)?,
             active: row.active,
-            reported: Counters {
-                uploaded: count(row.uploaded, "sessions.uploaded")?,
-                downloaded: count(row.downloaded, "sessions.downloaded")?,
+            reported: baseline.counters,
+            decision: match baseline.suspect {
+                Some(fallen) if fallen.kind == SuspectKind::Fell => Decision::Fell(fallen.counters),
+                Some(fallen) if fallen.kind == SuspectKind::Repeated => {
+                    Decision::FellTwice(fallen.counters)
+                }
+                _ => Decision::Counted,
             },
             credited: Counters {
                 uploaded: count(row.credited_uploaded, "sessions.credited_uploaded")?,

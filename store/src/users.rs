@@ -9,6 +9,7 @@ use crate::Store;
 use crate::changes::{Changed, changing, record_change};
 use crate::columns::{self, Word};
 use crate::error::{Result, StoreError};
+use crate::notifications::{NotificationKind, notify};
 use crate::store::{in_transaction, reading};
 
 /// What a member may do on the site.
@@ -224,6 +225,17 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             let id = UserId(columns::id(id, "users.id")?);
+            if let Some(inviter) = inviter {
+                let inviter = UserId(columns::id(inviter, "invites.created_by")?);
+                let message = format!("{} came by an invite code of yours", new.username);
+                notify!(
+                    tx,
+                    inviter,
+                    NotificationKind::Invite,
+                    message,
+                    new.created_at
+                );
+            }
             record_change!(tx, change, Changed::User(id), new.created_at);
             id
         })

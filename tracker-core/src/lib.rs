@@ -10,6 +10,7 @@ pub mod server;
 pub mod tracker;
 
 pub mod accounting;
+pub mod gate;
 pub mod key;
 pub mod outbox;
 pub mod proxy;

@@ -51,6 +51,12 @@ pub enum Refusal {
     /// A member who may not announce.
     #[error("account disabled: ask the staff")]
     AccountDisabled,
+    /// Its address, or a network around it, is blocked.
+    #[error("your address is blocked: ask the staff")]
+    AddressBlocked,
+    /// A rule denies this torrent client.
+    #[error("this torrent client is not allowed here: see the rules of the site")]
+    ClientNotAllowed,
     /// The site doesn't have it.
     #[error("unregistered torrent")]
     UnregisteredTorrent,
@@ -84,6 +90,8 @@ impl Refusal {
             Self::RevokedKey => "revoked_key",
             Self::WrongTorrent => "wrong_torrent",
             Self::AccountDisabled => "account_disabled",
+            Self::AddressBlocked => "address_blocked",
+            Self::ClientNotAllowed => "client_not_allowed",
             Self::UnregisteredTorrent => "unregistered_torrent",
             Self::TorrentClosed => "torrent_closed",
             Self::KeylessScrape => "keyless_scrape",
@@ -96,9 +104,10 @@ impl Refusal {
     pub fn retry(self) -> Retry {
         match self {
             Self::Busy => Retry::Minutes(5),
-            Self::UnknownKey | Self::UnregisteredTorrent | Self::AccountDisabled => {
-                Retry::Minutes(30)
-            }
+            Self::UnknownKey
+            | Self::UnregisteredTorrent
+            | Self::AccountDisabled
+            | Self::AddressBlocked => Retry::Minutes(30),
             _ => Retry::Never,
         }
     }

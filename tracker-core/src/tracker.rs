@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use crate::gate::{Client, Gate};
 use crate::ids::{InfoHash, UnixTime, UserId};
 use crate::key::TokenKey;
 use crate::outbox::{Outbox, Pressure, Round};
@@ -26,6 +27,8 @@ use crate::timings::Timings;
 pub struct Tracker {
     /// Who may announce.
     pub roster: Roster,
+    /// From where and with what they may.
+    pub gate: Gate,
     /// Who is downloading and seeding what.
     pub swarms: Swarms,
     /// What the journal doesn't have yet.
@@ -95,7 +98,8 @@ pub struct Announced {
 pub(crate) struct Call<'a> {
     pub(crate) announce: &'a Announce<'a>,
     pub(crate) caller: Caller,
-    /// Where the client is.
+    pub(crate) client: Client<'a>,
+    /// Where peers find it.
     pub(crate) ip: IpAddr,
     /// How it is told of peers.
     pub(crate) format: PeerFormat,
@@ -152,6 +156,7 @@ impl Tracker {
     pub fn new(token_key: TokenKey, settings: Settings) -> Self {
         Self {
             roster: Roster::new(token_key),
+            gate: Gate::default(),
             swarms: Swarms::default(),
             outbox: Outbox::default(),
             settings: ArcSwap::from_pointee(settings),
@@ -160,16 +165,16 @@ impl Tracker {
     }
 
     /// Answers an announce into `scratch.body`, and wakes the journal. `key` is what the path held, if it held one; `from`
-    /// the client's address.
-    pub fn announce(
+    /// the client, or its address.
+    pub fn announce<'a>(
         &self,
         key: Option<&[u8]>,
         query: &[u8],
-        from: IpAddr,
+        from: impl Into<Client<'a>>,
         now: UnixTime,
         scratch: &mut Scratch,
     ) -> Announced {
-        let announced = self.announce_unrung(key, query, from, now, scratch);
+        let announced = self.announce_unrung(key, query, from.into(), now, scratch);
         if announced.is_recorded {
             self.outbox.ring(announced.after.is_some());
         }
@@ -181,7 +186,7 @@ impl Tracker {
         &self,
         key: Option<&[u8]>,
         query: &[u8],
-        from: IpAddr,
+        from: Client<'_>,
         now: UnixTime,
         scratch: &mut Scratch,
     ) -> Announced {
@@ -211,7 +216,7 @@ impl Tracker {
         &self,
         key: Option<&[u8]>,
         announce: &Announce<'_>,
-        from: IpAddr,
+        from: Client<'_>,
         now: UnixTime,
         scratch: &mut Scratch,
     ) -> Result<Taken, Refusal> {
@@ -222,7 +227,8 @@ impl Tracker {
         let call = Call {
             announce,
             caller: Caller::Member(grant),
-            ip: claimed.and_then(reply::read_ip).unwrap_or(from),
+            client: from,
+            ip: claimed.and_then(reply::read_ip).unwrap_or(from.ip),
             format: format_of(announce),
             peers_max: usize::MAX,
             now,
@@ -238,6 +244,8 @@ impl Tracker {
         scratch: &mut Scratch,
     ) -> Result<Taken, Refusal> {
         let announce = call.announce;
+        self.gate
+            .pass(call.client, call.ip, &announce.peer_id, call.now)?;
         let visitor = Visitor {
             user: match call.caller {
                 Caller::Member(grant) => grant.user,
@@ -456,7 +464,7 @@ mod tests {
                 "h".repeat(20)
             );
             let key = "11".repeat(16);
-            let from = Ipv4Addr::LOCALHOST.into();
+            let from = IpAddr::from(Ipv4Addr::LOCALHOST);
             let (key, query) = (Some(key.as_bytes()), query.as_bytes());
             tracker
                 .announce(key, query, from, UnixTime(1), &mut scratch)

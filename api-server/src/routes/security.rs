@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use tracker_core::ids::UserId;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -57,5 +58,7 @@ async fn announce_logs(
     Asked(asked): Asked<AnnounceQuery>,
     Asked(paging): Asked<Paging>,
 ) -> Result<Json<Page<AnnounceView>>, Problem> {
-    Ok(Json(logs::announces(&site, &asked, &paging).await?))
+    Ok(Json(
+        logs::announces(&site, UserId(asked.user), &paging).await?,
+    ))
 }

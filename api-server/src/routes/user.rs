@@ -11,6 +11,10 @@ use crate::input::{Asked, Body, Created, Named};
 use crate::page::{Page, Paging};
 use crate::problem::Problem;
 use crate::services::account::{self, Profile, ProfileChange, StatsView};
+use crate::services::logs::{self, AnnounceView};
+use crate::services::notifications::{
+    self, NotificationQuery, NotificationView, Read, ReadRequest,
+};
 use crate::services::tokens::{
     self, ApiKeyRequest, ApiKeyView, FreshApiKey, FreshToken, TokenRequest, TokenView,
 };
@@ -25,6 +29,9 @@ pub(super) fn routes() -> OpenApiRouter<Site> {
         .routes(routes!(revoke_token))
         .routes(routes!(list_api_keys, create_api_key))
         .routes(routes!(revoke_api_key))
+        .routes(routes!(announces))
+        .routes(routes!(notifications))
+        .routes(routes!(read_notifications))
 }
 
 /// Your account.
@@ -57,6 +64,57 @@ async fn change_profile(
 #[utoipa::path(get, path = "/api/user/stats/", tag = "user", responses((status = 200, body = StatsView)))]
 async fn stats(State(site): State<Site>, caller: Caller) -> Result<Json<StatsView>, Problem> {
     Ok(Json(account::stats(&site, &caller.user).await?))
+}
+
+/// What each of your clients last announced, and what became of it; the latest first.
+#[utoipa::path(
+    get,
+    path = "/api/user/announces/",
+    tag = "user",
+    params(Paging),
+    responses((status = 200, body = Page<AnnounceView>))
+)]
+async fn announces(
+    State(site): State<Site>,
+    caller: Caller,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<Page<AnnounceView>>, Problem> {
+    Ok(Json(logs::announces(&site, caller.user.id, &paging).await?))
+}
+
+/// What you are told, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/user/notifications/",
+    tag = "user",
+    params(NotificationQuery, Paging),
+    responses((status = 200, body = Page<NotificationView>))
+)]
+async fn notifications(
+    State(site): State<Site>,
+    caller: Caller,
+    Asked(asked): Asked<NotificationQuery>,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<Page<NotificationView>>, Problem> {
+    let page = notifications::list(&site, caller.user.id, &asked, &paging).await?;
+    Ok(Json(page))
+}
+
+/// Say what you have read.
+#[utoipa::path(
+    post,
+    path = "/api/user/notifications/read/",
+    tag = "user",
+    request_body = ReadRequest,
+    responses((status = 200, description = "How many were new to you", body = Read))
+)]
+async fn read_notifications(
+    State(site): State<Site>,
+    caller: Caller,
+    Body(asked): Body<ReadRequest>,
+) -> Result<Json<Read>, Problem> {
+    let read = notifications::read(&site, caller.user.id, &asked).await?;
+    Ok(Json(read))
 }
 
 /// Your announce tokens, oldest first, without those that are revoked.

@@ -1,7 +1,7 @@
 //! What staff see of the site: what was done, what is going on, and what was shut out.
 
 use serde::{Deserialize, Serialize};
-use store::{AuditEntry, Session, SessionPlace};
+use store::{AuditEntry, Decision, Session, SessionPlace};
 use tracker_core::ids::{PeerId, UnixTime, UserId};
 use tracker_core::record::Role;
 use utoipa::{IntoParams, ToSchema};
@@ -151,6 +151,10 @@ pub struct AnnounceView {
     pub credited_uploaded: u64,
     /// Bytes that were counted for its member.
     pub credited_downloaded: u64,
+    /// What became of its last announce.
+    pub decision: Verdict,
+    /// The same, for people.
+    pub explanation: String,
     /// Where it listens on IPv4; `null`: nowhere.
     #[schema(required, example = "192.0.2.1:6881")]
     pub endpoint4: Option<String>,
@@ -161,6 +165,18 @@ pub struct AnnounceView {
     pub started_at: Time,
     /// Its last one.
     pub announced_at: Time,
+}
+
+/// What became of an announce's counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// What they had grown by was counted.
+    Counted,
+    /// They were lower than before, without `started`: nothing is counted until the next announce confirms them.
+    Fell,
+    /// They were lower than before twice in a row, the same each time: what grows above them is counted.
+    FellTwice,
 }
 
 /// What a client is to its swarm.
@@ -231,12 +247,11 @@ pub(crate) fn suspicions(paging: &Paging) -> Result<Page<Suspicion>, Problem> {
 
 pub(crate) async fn announces(
     site: &Site,
-    asked: &AnnounceQuery,
+    user: UserId,
     paging: &Paging,
 ) -> Result<Page<AnnounceView>, Problem> {
     let (limit, cursor) = paging.read()?;
     let after = cursor.map_or(SessionPlace::FIRST, place);
-    let user = UserId(asked.user);
     let rows = site.store.sessions(user, after, limit + 1).await?;
     Ok(Page::new(
         rows,
@@ -283,7 +298,10 @@ impl From<AuditEntry> for AuditView {
 
 impl From<Session> for AnnounceView {
     fn from(session: Session) -> Self {
+        let (decision, explanation) = explain(&session);
         Self {
+            decision,
+            explanation,
             info_hash: session.info_hash.map(|hash| hash.to_string()),
             peer_id: hex::encode(session.place.peer_id.0),
             role: match session.role {
@@ -301,6 +319,38 @@ impl From<Session> for AnnounceView {
             endpoint6: session.endpoint6.map(|endpoint| endpoint.to_string()),
             started_at: session.started_at.into(),
             announced_at: session.announced_at.into(),
+        }
+    }
+}
+
+fn explain(session: &Session) -> (Verdict, String) {
+    let reported = session.reported;
+    match session.decision {
+        Decision::Counted => {
+            let text = format!(
+                "the tracker knows {} bytes up and {} down of this session, and has counted {} and {}",
+                reported.uploaded,
+                reported.downloaded,
+                session.credited.uploaded,
+                session.credited.downloaded
+            );
+            (Verdict::Counted, text)
+        }
+        Decision::Fell(now) => {
+            let text = format!(
+                "it reported {} bytes up and {} down, less than the {} and {} before, without saying that it started \
+                 anew: nothing is counted until the next announce confirms that",
+                now.uploaded, now.downloaded, reported.uploaded, reported.downloaded
+            );
+            (Verdict::Fell, text)
+        }
+        Decision::FellTwice(now) => {
+            let text = format!(
+                "it reported {} bytes up and {} down twice, less than the {} and {} before: what grows above them will \
+                 be counted",
+                now.uploaded, now.downloaded, reported.uploaded, reported.downloaded
+            );
+            (Verdict::FellTwice, text)
         }
     }
 }

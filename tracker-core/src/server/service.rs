@@ -12,11 +12,12 @@ use std::task::{Context, Poll};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::connection::Activity;
 use super::rest::AtRest;
+use crate::gate::Client;
 use crate::outbox::Round;
 use crate::proxy::client_ip;
 use crate::refusal::Refusal;
@@ -128,7 +129,7 @@ impl Service {
         match target {
             Target::Announce(key) => {
                 let begun = self.at_rest.counts.begin();
-                let from = client_ip(request.headers(), socket, &self.tracker.settings.load());
+                let from = self.client(request.headers(), socket);
                 let announced = self.tracker.announce_unrung(key, query, from, now, scratch);
                 let took = begun.map(|begun| begun.elapsed());
                 self.at_rest.announced(&announced, took);
@@ -139,6 +140,17 @@ impl Service {
                 self.at_rest.counts.scraped(outcome);
                 None
             }
+        }
+    }
+
+    fn client<'a>(&self, headers: &'a HeaderMap, socket: IpAddr) -> Client<'a> {
+        let user_agent = match self.tracker.gate.asks_user_agents() {
+            false => None,
+            true => headers.get(USER_AGENT),
+        };
+        Client {
+            ip: client_ip(headers, socket, &self.tracker.settings.load()),
+            user_agent: user_agent.map_or(&[], HeaderValue::as_bytes),
         }
     }
 

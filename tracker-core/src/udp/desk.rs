@@ -161,6 +161,7 @@ impl Desk {
         let call = Call {
             announce,
             caller,
+            client: from.into(),
             ip: claimed.map(IpAddr::V4).filter(is_somebody).unwrap_or(from),
             format,
             peers_max,

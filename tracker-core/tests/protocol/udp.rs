@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use tracker_core::gate::{ClientAction, ClientRule, IpBlock};
 use tracker_core::ids::{InfoHash, TorrentId, UserId};
 use tracker_core::record::{Endpoint, Event, Role};
 use tracker_core::server::{Listener, Options};
@@ -444,4 +445,43 @@ fn what_came_before_the_end_is_answered() {
         assert!(!client.has_no_reply_yet(), "{number}");
         assert_eq!(client.receive().len(), 20);
     }
+}
+
+#[test]
+fn blocked_addresses_and_denied_clients_are_refused_and_change_nothing() {
+    let site = Site::new(impatient());
+    let gate = &site.tracker.gate;
+    let client = UdpClient::to(site.udp4());
+    let http = |agent: &str| {
+        let mut client = site.connect();
+        let target = format!("/announce/{}?{}", key(2), query(V1, 2));
+        client.send(format!(
+            "GET {target} HTTP/1.1\r\nHost: tracker\r\nUser-Agent: {agent}\r\n\r\n"
+        ));
+        client.reply().text()
+    };
+    let blocked = "your address is blocked: ask the staff";
+    let denied = "this torrent client is not allowed here: see the rules of the site";
+
+    gate.put_blocks([IpBlock {
+        net: "127.0.0.1/32".parse().unwrap(),
+        expires_at: None,
+    }]);
+    assert_eq!(client.announce(&announce(V1, 1)), error("anno", blocked));
+    assert!(http("a").contains(blocked));
+    gate.put_blocks([]);
+    let rule = |prefix: &str, agent: &str| ClientRule {
+        peer_id_prefix: prefix.into(),
+        user_agent: agent.into(),
+        action: ClientAction::Deny,
+        from: None,
+    };
+    gate.put_client_rules(vec![rule("-XX", "")]);
+    assert_eq!(client.announce(&announce(V1, 1)), error("anno", denied));
+    assert!(http("a").contains(denied));
+    assert!(site.records().is_empty());
+    gate.put_client_rules(vec![rule("-XX", "bad/")]);
+    assert_eq!(client.announce(&announce(V1, 1)), answer(0, 1));
+    assert!(http("bad/1").contains(denied));
+    assert!(http("good/1").contains("8:interval"));
 }
