@@ -36,7 +36,7 @@ pub use docs::document;
 pub use names::check as check_username;
 pub use problem::{FieldError, Problem};
 pub use redis::Redis;
-pub use site::Site;
+pub use site::{Configuration, Judge, Live, Site};
 
 /// What only the listener minds.
 #[derive(Clone, Debug, Default)]

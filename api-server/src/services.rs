@@ -9,6 +9,8 @@ pub mod gate;
 pub mod invites;
 pub mod logs;
 pub mod notifications;
+pub mod reports;
+pub mod settings;
 pub mod tokens;
 pub mod torrents;
 pub mod uploads;

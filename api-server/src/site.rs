@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use store::Store;
 use tracker_core::ids::UnixTime;
 use tracker_core::key::TokenKey;
@@ -9,7 +10,32 @@ use tracker_core::settings::Settings;
 
 use crate::credentials::Credentials;
 use crate::limits::Limits;
+use crate::problem::FieldError;
 use crate::redis::Redis;
+
+/// What may change while the API runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live {
+    /// Requests that one address may make a minute; `None`: as many as it likes.
+    pub requests_per_minute: Option<u32>,
+    /// Members whose ratio is below are warned. 0: nobody.
+    pub min_ratio_warning: f64,
+}
+
+/// The configuration with what admins have set over it (names as `tracker.numwant_max`, values as JSON): the whole, without
+/// secrets; or what is wrong. Commands and the API ask the same rules so.
+#[derive(Clone)]
+pub struct Configuration(pub Arc<Judge>);
+
+/// See [`Configuration`].
+pub type Judge =
+    dyn Fn(&[(String, serde_json::Value)]) -> Result<serde_json::Value, FieldError> + Send + Sync;
+
+impl std::fmt::Debug for Configuration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Configuration")
+    }
+}
 
 /// The site. A clone is another handle to the same one.
 #[derive(Clone, Debug)]
@@ -22,14 +48,12 @@ pub struct Site {
     pub public_url: String,
     /// Whose word is taken for where a request comes from.
     pub proxies: Settings,
-    /// Requests that one address may make a minute; `None`: as many as it likes.
-    pub requests_per_minute: Option<u32>,
-    /// Counts them.
+    /// What may change while it runs.
+    pub live: Arc<ArcSwap<Live>>,
+    /// Counts requests.
     pub(crate) limits: Limits,
-    /// Members whose ratio is below are warned. 0: nobody.
-    pub min_ratio_warning: f64,
-    /// The configuration in effect, without secrets, for admins to read.
-    pub config: Arc<serde_json::Value>,
+    /// Knows the configuration, for admins.
+    pub configuration: Configuration,
     /// Signs what callers of the API show.
     pub(crate) credentials: Credentials,
 }
@@ -43,10 +67,12 @@ impl Site {
             token_key,
             public_url,
             proxies: Settings::default(),
-            requests_per_minute: None,
+            live: Arc::new(ArcSwap::from_pointee(Live {
+                requests_per_minute: None,
+                min_ratio_warning: 0.0,
+            })),
             limits: Limits::new(None),
-            min_ratio_warning: 0.0,
-            config: Arc::default(),
+            configuration: Configuration(Arc::new(|_| Ok(serde_json::Value::Null))),
             credentials,
         }
     }

@@ -54,7 +54,7 @@ pub(crate) async fn throttle(
     });
     let address = Address(client_ip(request.headers(), socket, &site.proxies));
     request.extensions_mut().insert(address);
-    let Some(most) = site.requests_per_minute else {
+    let Some(most) = site.live.load().requests_per_minute else {
         return next.run(request).await;
     };
     let quota = Quota {

@@ -28,7 +28,7 @@ pub(crate) struct Cli {
 }
 
 /// Good before and after every command.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Configuration to read [default: config.toml in the working directory, if there is one]
     #[arg(long, global = true, value_name = "FILE")]
@@ -147,7 +147,13 @@ pub(crate) struct AddTorrent {
 impl Options {
     /// The configuration in effect.
     pub(crate) fn load(&self) -> Result<Config> {
-        config::load(self.config.as_deref(), &self.set, std::env::vars_os())
+        self.load_with(&[])
+    }
+
+    /// The same, with what admins have set while it ran.
+    pub(crate) fn load_with(&self, overrides: &[(String, serde_json::Value)]) -> Result<Config> {
+        let env = std::env::vars_os();
+        config::load(self.config.as_deref(), &self.set, env, overrides)
     }
 
     /// The file it comes from, if it comes from one.

@@ -18,7 +18,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use load::{file_in_use, load};
+pub(crate) use load::{BadOverride, file_in_use, load};
 pub(crate) use secret::Secret;
 
 /// Every key, with the value it has when nobody says otherwise.

@@ -12,6 +12,8 @@ use crate::page::{Page, Paging};
 use crate::problem::Problem;
 use crate::services::admin::{self, UserDetail, UserPatch, UserQuery, UserView};
 use crate::services::logs::{self, Dashboard};
+use crate::services::reports::{self, ReportRequest, ReportView};
+use crate::services::settings::{self, ConfigPatch, ConfigView};
 use crate::site::Site;
 
 pub(super) fn routes() -> OpenApiRouter<Site> {
@@ -19,7 +21,8 @@ pub(super) fn routes() -> OpenApiRouter<Site> {
         .routes(routes!(list_users))
         .routes(routes!(show_user, change_user))
         .routes(routes!(admin_dashboard))
-        .routes(routes!(system_config))
+        .routes(routes!(system_config, change_system_config))
+        .routes(routes!(generate_report))
 }
 
 /// Members, oldest first. For staff.
@@ -80,13 +83,47 @@ async fn admin_dashboard(State(site): State<Site>, _: Admin) -> Result<Json<Dash
     Ok(Json(logs::dashboard(&site).await?))
 }
 
-/// The configuration that this process started with, from all layers, without secrets. For admins.
+/// The configuration in effect, without secrets, and what admins have set in it. For admins.
 #[utoipa::path(
     get,
     path = "/api/admin/system-config/",
     tag = "admin",
-    responses((status = 200, description = "As `purser config show --json` prints it", body = Object))
+    responses((status = 200, body = ConfigView))
 )]
-async fn system_config(State(site): State<Site>, _: Admin) -> Json<serde_json::Value> {
-    Json(site.config.as_ref().clone())
+async fn system_config(State(site): State<Site>, _: Admin) -> Result<Json<ConfigView>, Problem> {
+    Ok(Json(settings::show(&site).await?))
+}
+
+/// Change what can change while it runs, in every process within two seconds: intervals, numbers of peers, limits, and what
+/// credits follow. It goes before the configuration's own, also after a restart, until `null` takes it back. For admins.
+#[utoipa::path(
+    patch,
+    path = "/api/admin/system-config/",
+    tag = "admin",
+    request_body = ConfigPatch,
+    responses((status = 200, description = "As it is now", body = ConfigView))
+)]
+async fn change_system_config(
+    State(site): State<Site>,
+    Admin(caller): Admin,
+    Body(patch): Body<ConfigPatch>,
+) -> Result<Json<ConfigView>, Problem> {
+    let changed = settings::change(&site, &caller.user, patch).await?;
+    Ok(Json(changed))
+}
+
+/// What happened on the site between two moments, counted now. Nothing is kept of it. For admins.
+#[utoipa::path(
+    post,
+    path = "/api/admin/reports/generate/",
+    tag = "admin",
+    request_body = ReportRequest,
+    responses((status = 200, body = ReportView))
+)]
+async fn generate_report(
+    State(site): State<Site>,
+    _: Admin,
+    Body(asked): Body<ReportRequest>,
+) -> Result<Json<ReportView>, Problem> {
+    Ok(Json(reports::generate(&site, &asked).await?))
 }

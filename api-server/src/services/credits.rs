@@ -36,7 +36,7 @@ pub struct Balance {
 /// Why a balance changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum EntryKind {
     /// An admin gave it.
     Grant,
     /// An admin took it.
@@ -49,7 +49,7 @@ pub struct Transaction {
     /// Its number: later ones are higher.
     pub id: i64,
     /// Why.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Credits, in thousandths; below zero when they were taken.
     pub amount_milli: i64,
     /// What there was afterwards, in thousandths.
@@ -105,7 +105,7 @@ pub(crate) async fn balance(site: &Site, user: UserId) -> Result<Balance, Proble
         ratio,
         uploaded,
         downloaded,
-        warning: warning(ratio, site.min_ratio_warning),
+        warning: warning(ratio, site.live.load().min_ratio_warning),
     })
 }
 
@@ -185,10 +185,7 @@ impl From<CreditEntry> for Transaction {
     fn from(entry: CreditEntry) -> Self {
         Self {
             id: entry.id,
-            kind: match entry.kind {
-                CreditKind::Grant => Kind::Grant,
-                CreditKind::Penalty => Kind::Penalty,
-            },
+            kind: entry.kind.into(),
             amount_milli: entry.amount_milli,
             balance_milli: entry.balance_milli,
             info_hash: entry.torrent.map(|hash| hash.to_string()),
@@ -207,5 +204,14 @@ mod tests {
         assert!(warning(Some(0.499), 0.5).is_some_and(|text| text.contains("0.499")));
         assert_eq!(warning(Some(0.5), 0.5), None);
         assert_eq!(warning(None, 0.5), None);
+    }
+}
+
+impl From<CreditKind> for EntryKind {
+    fn from(kind: CreditKind) -> Self {
+        match kind {
+            CreditKind::Grant => Self::Grant,
+            CreditKind::Penalty => Self::Penalty,
+        }
     }
 }

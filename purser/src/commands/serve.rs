@@ -28,6 +28,7 @@ use crate::{limits, logs, secrets};
 mod banner;
 mod first_start;
 mod http;
+mod live;
 mod observe;
 mod progress;
 mod settings;
@@ -35,6 +36,7 @@ mod signals;
 mod statistics;
 
 use http::serve_http;
+use live::Live;
 use observe::Observer;
 use signals::{Signals, Wish};
 
@@ -88,7 +90,7 @@ async fn serve(
         running = Running::start(config, options, mode, open_files) => running?,
         () = signals.stop() => return Ok(()),
     };
-    let ended = running.run(options, &mut signals).await;
+    let ended = running.run(&mut signals).await;
     if let Err(error) = &ended {
         tracing::error!("stopping: {error:#}");
     }
@@ -105,6 +107,8 @@ struct Running {
     /// Listeners and the follower: none of them ends before it is told to.
     parts: JoinSet<(&'static str, Result<()>)>,
     stop: watch::Sender<bool>,
+    /// The operator has changed the config.
+    hangup: watch::Sender<()>,
     _lock: Option<secrets::DataLock>,
 }
 
@@ -129,6 +133,8 @@ impl Running {
         parts.spawn(async { ("the metrics listener", metrics.await) });
 
         let store = open(config.clone()).await?;
+        let overrides = live::overrides(&store).await?;
+        let config = &live::config_with(options, &overrides)?;
         let token_key = site_key(config, &store).await?;
         // Not by a tracker of its own: it would race with the API that is started beside it.
         let newcomer = match mode.has_api() {
@@ -152,19 +158,32 @@ impl Running {
         if let Some(tracking) = &tracking {
             observer.watch(Arc::clone(&tracking.tracker));
         }
+        let mut api = None;
         if let Some(listener) = doors.api {
             let announce = addresses.announce.clone();
             let announce = announce.unwrap_or_else(|| config.public_url());
-            let site = settings::site(config, store.clone(), token_key, announce)?;
+            let mut site = settings::site(config, store.clone(), token_key, announce)?;
+            site.configuration = live::configuration(options);
+            api = Some(Arc::clone(&site.live));
             let options = api_server::Options {
                 allowed_hosts: config.api.allowed_hosts.clone(),
             };
             let router = api_server::router(site, options);
-            let api = serve_http(listener, router, stopped.clone());
-            parts.spawn(async { ("the API", api.await) });
+            let serving = serve_http(listener, router, stopped.clone());
+            parts.spawn(async { ("the API", serving.await) });
             let counting = statistics::keep_counting(store.clone(), stopped.clone());
             parts.spawn(async { ("the statistics", counting.await) });
         }
+        let live = Live {
+            options: options.clone(),
+            store: store.clone(),
+            tracker: tracking.as_ref().map(|it| Arc::clone(&it.tracker)),
+            api,
+            overrides,
+        };
+        let (hangup, hangups) = watch::channel(());
+        let following = live.follow(hangups, stopped.clone());
+        parts.spawn(async { ("the settings", following.await) });
         observer.set_ready(true);
         addresses.log(config);
         banner::print(&addresses, newcomer.as_ref(), options.json)?;
@@ -174,17 +193,20 @@ impl Running {
             tracking,
             parts,
             stop,
+            hangup,
             _lock: lock,
         })
     }
 
     /// Until a signal says that it is enough, or a part ends that shouldn't.
-    async fn run(&mut self, options: &Options, signals: &mut Signals) -> Result<()> {
+    async fn run(&mut self, signals: &mut Signals) -> Result<()> {
         loop {
             tokio::select! {
                 wish = signals.next() => match wish {
                     Wish::Stop => return Ok(()),
-                    Wish::Reload => reload(options, self.tracking.as_ref()),
+                    Wish::Reload => {
+                        self.hangup.send_replace(());
+                    }
                 },
                 Some(ended) = self.parts.join_next() => {
                     let (name, ended) = ended.context("a part panicked")?;
@@ -431,18 +453,4 @@ fn open_journal(config: &Config, id: JournalId, applied: Position) -> Result<(Wr
         );
     }
     Ok((writer, log))
-}
-
-/// SIGHUP: what can change while announces go on, changes. A wrong config changes nothing.
-fn reload(options: &Options, tracking: Option<&Tracking>) {
-    let loaded = options.load();
-    let settings = loaded.and_then(|config| settings::announce_settings(&config));
-    match (settings, tracking) {
-        (Ok(settings), Some(tracking)) => {
-            tracking.tracker.settings.store(Arc::new(settings));
-            tracing::info!("reloaded the announce settings; other keys need a restart");
-        }
-        (Ok(_), None) => tracing::info!("nothing here can be reloaded"),
-        (Err(error), _) => tracing::error!("the config stays as it was: {error:#}"),
-    }
 }

@@ -38,7 +38,7 @@ fn config_toml_is_the_defaults_and_their_doc_comments() {
     }
     assert_eq!(found.len(), expected.len());
     assert_eq!(
-        load(Some(&config_toml()), &[], []).unwrap(),
+        load(Some(&config_toml()), &[], [], &[]).unwrap(),
         Config::default()
     );
 }

@@ -18,6 +18,19 @@ use super::{Config, TorrentPolicy};
 /// Read when the command line names no other file.
 const USUAL_FILE: &str = "config.toml";
 
+/// What admins may change while the program runs: what makes a site livelier or quieter, and nothing that decides who is
+/// trusted or where things are.
+const LIVE: [&str; 8] = [
+    "tracker.announce_interval_secs",
+    "tracker.min_interval_secs",
+    "tracker.numwant_default",
+    "tracker.numwant_max",
+    "tracker.max_peers_per_torrent_per_user",
+    "credits.multiplier",
+    "credits.min_ratio_warning",
+    "api.requests_per_minute",
+];
+
 /// A value, and where it stands: `config.toml:12: tracker.http`, `PURSER__TRACKER__HTTP`.
 struct Setting {
     value: Raw,
@@ -35,11 +48,21 @@ pub(crate) fn file_in_use(named: Option<&Path>) -> Option<PathBuf> {
         .map(Path::to_owned)
 }
 
-/// `set` holds the `KEY=VALUE` of the command line, `env` the variables of the process.
+/// A key that admins set over the API can't be, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {right}")]
+pub(crate) struct BadOverride {
+    pub(crate) name: String,
+    pub(crate) right: String,
+}
+
+/// `set` holds the `KEY=VALUE` of the command line, `env` the variables of the process, `overrides` what admins have set
+/// while the program ran, which goes before all.
 pub(crate) fn load(
     file: Option<&Path>,
     set: &[String],
     env: impl IntoIterator<Item = (OsString, OsString)>,
+    overrides: &[(String, serde_json::Value)],
 ) -> Result<Config> {
     let mut settings = Settings::new();
     if let Some(path) = file_in_use(file) {
@@ -49,7 +72,32 @@ pub(crate) fn load(
     }
     add_env(&mut settings, env)?;
     add_command_line(&mut settings, set)?;
+    add_overrides(&mut settings, overrides)?;
     build(settings)
+}
+
+fn add_overrides(
+    settings: &mut Settings,
+    overrides: &[(String, serde_json::Value)],
+) -> Result<(), BadOverride> {
+    for (name, value) in overrides {
+        let wrong = |right: String| BadOverride {
+            name: name.clone(),
+            right,
+        };
+        let key = Key::find(name).filter(|key| LIVE.contains(&key.name));
+        let key = key.ok_or_else(|| wrong(format!("only {} can change", LIVE.join(", "))))?;
+        let value = Value::try_from(value).map_err(|_| wrong("it has no such type".to_owned()))?;
+        key.check(Raw::Toml(value.clone())).map_err(wrong)?;
+        settings.insert(
+            key.name,
+            Setting {
+                value: Raw::Toml(value),
+                place: format!("{name}, as admins have set it"),
+            },
+        );
+    }
+    Ok(())
 }
 
 fn add_file(settings: &mut Settings, path: &str, text: &str) -> Result<()> {

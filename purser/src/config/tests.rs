@@ -21,7 +21,8 @@ fn load_all(file: &str, env: &[(&str, &str)], set: &[&str]) -> Result<Config, St
     fs::write(&path, file).unwrap();
     let set: Vec<_> = set.iter().map(|&pair| pair.to_owned()).collect();
     let place = format!("{}/", dir.path().display());
-    load(Some(&path), &set, vars(env)).map_err(|error| format!("{error:#}").replace(&place, ""))
+    load(Some(&path), &set, vars(env), &[])
+        .map_err(|error| format!("{error:#}").replace(&place, ""))
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod invites;
 mod limits;
 mod logs;
 mod notifications;
+mod settings;
 mod split;
 mod statistics;
 mod tokens;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use api_server::{Redis, Site};
+use api_server::{Live, Redis, Site};
+use arc_swap::ArcSwap;
 use store::Store;
 use tracker_core::key::TokenKey;
 use tracker_core::server::Options;
@@ -40,16 +41,21 @@ pub(super) fn site(
 ) -> Result<Site> {
     let mut site = Site::new(store, token_key, announce);
     site.proxies = announce_settings(config)?;
-    site.min_ratio_warning = config.credits.min_ratio_warning;
-    // A secret writes itself as stars.
-    site.config = Arc::new(serde_json::to_value(config)?);
-    site.requests_per_minute = Some(config.api.requests_per_minute).filter(|&most| most > 0);
+    site.live = Arc::new(ArcSwap::from_pointee(live(config)));
     match config.redis_url.expose() {
         "" => Ok(site),
         url => {
             let redis = Redis::new(url).map_err(|error| anyhow!("redis_url: {error}"))?;
             Ok(site.with_redis(redis))
         }
+    }
+}
+
+/// What the API takes while it runs.
+pub(super) fn live(config: &Config) -> Live {
+    Live {
+        requests_per_minute: Some(config.api.requests_per_minute).filter(|&most| most > 0),
+        min_ratio_warning: config.credits.min_ratio_warning,
     }
 }
 
