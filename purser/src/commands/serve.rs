@@ -125,7 +125,8 @@ impl Running {
         let (stop, stopped) = watch::channel(false);
         let mut parts = JoinSet::new();
         let observer = Observer::install()?;
-        let metrics = serve_http(doors.metrics, observer.router(), stopped.clone());
+        let metrics = observer.router();
+        let metrics = serve_http(doors.metrics, metrics, Vec::new(), stopped.clone());
         parts.spawn(async { ("the metrics listener", metrics.await) });
 
         let store = open(config.clone()).await?;
@@ -160,7 +161,8 @@ impl Running {
                 allowed_hosts: config.api.allowed_hosts.clone(),
             };
             let router = api_server::router(site, options);
-            let api = serve_http(listener, router, stopped.clone());
+            let proxies = config.tracker.trusted_proxies.clone();
+            let api = serve_http(listener, router, proxies, stopped.clone());
             parts.spawn(async { ("the API", api.await) });
             let counting = statistics::keep_counting(store.clone(), stopped.clone());
             parts.spawn(async { ("the statistics", counting.await) });
