@@ -11,11 +11,11 @@ use crate::caller::{Caller, Downloader, Staff, Uploader};
 use crate::etag::Known;
 use crate::form::FORM_MAX;
 use crate::input::{Asked, Body, Created, Named};
-use crate::page::Page;
+use crate::page::{Page, Paging};
 use crate::problem::Problem;
 use crate::services::downloads::{self, TorrentFile};
 use crate::services::torrents::{
-    self, Popular, TorrentChange, TorrentDetailView, TorrentView, Wanted,
+    self, FileView, Popular, TorrentChange, TorrentDetailView, TorrentView, Wanted,
 };
 use crate::services::uploads::{self, Upload, UploadForm, Uploaded};
 use crate::site::Site;
@@ -28,6 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Site> {
         .merge(uploads)
         .routes(routes!(popular))
         .routes(routes!(detail, change, delete))
+        .routes(routes!(files))
         .routes(routes!(download))
 }
 
@@ -115,6 +116,24 @@ async fn detail(
     Named(hash): Named<String>,
 ) -> Result<Response, Problem> {
     known.answer(&torrents::detail(&site, &caller, &hash).await?)
+}
+
+/// A torrent's files, in its own order.
+#[utoipa::path(
+    get,
+    path = "/api/torrents/{hash}/files/",
+    operation_id = "torrent_files",
+    tag = "torrents",
+    params(("hash" = String, Path, description = "40 hex digits"), Paging),
+    responses((status = 200, body = Page<FileView>))
+)]
+async fn files(
+    State(site): State<Site>,
+    caller: Caller,
+    Named(hash): Named<String>,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<Page<FileView>>, Problem> {
+    Ok(Json(torrents::files(&site, &caller, &hash, &paging).await?))
 }
 
 /// Change what is said of a torrent; for whoever brought it, and for staff. `status` is for staff alone.

@@ -156,7 +156,7 @@ impl Running {
         if let Some(listener) = doors.api {
             let announce = addresses.announce.clone();
             let announce = announce.unwrap_or_else(|| config.public_url());
-            let site = settings::site(config, store.clone(), token_key, announce)?;
+            let site = settings::site(config, store.for_requests(), token_key, announce)?;
             let options = api_server::Options {
                 allowed_hosts: config.api.allowed_hosts.clone(),
             };
