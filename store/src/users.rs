@@ -119,6 +119,15 @@ const TAKE_INVITE: &str = "
         and (expires_at is null or expires_at > $1)
     returning created_by";
 
+/// As [`TAKE_INVITE`] looks.
+const IS_GOOD_INVITE: &str = "
+    select count(*)
+    from invites
+    where code = $2
+        and used_at is null
+        and revoked_at is null
+        and (expires_at is null or expires_at > $1)";
+
 const INVITE_USED_BY: &str = "
     update invites
     set used_by = $1
@@ -188,6 +197,18 @@ impl Store {
             record_change!(tx, change, Changed::User(id), new.created_at);
             id
         })
+    }
+
+    /// Whether somebody can come with an invite code, as things stand. [`register_user`](Self::register_user) looks again.
+    pub async fn is_good_invite(&self, code: &str, now: UnixTime) -> Result<bool> {
+        let found: i64 = reading!(self, |pool| {
+            sqlx::query_scalar(IS_GOOD_INVITE)
+                .bind(i64::from(now.0))
+                .bind(code)
+                .fetch_one(pool)
+                .await
+        })?;
+        Ok(found > 0)
     }
 
     /// Adds a member who comes with an invite code, which is used up. `NotFound` when the code is none, or no longer good.

@@ -79,6 +79,15 @@ pub(crate) async fn register(site: &Site, new: Registration) -> Result<User, Pro
         wrong = wrong.and("password", right);
     }
     wrong.unless_none()?;
+    let bad_code = || Problem::invalid("invite_code", "a code that nobody has used yet");
+    // Before the password is hashed: whoever guesses codes doesn't keep us busy.
+    if !site
+        .store
+        .is_good_invite(&new.invite_code, site.now())
+        .await?
+    {
+        return Err(bad_code());
+    }
     let user = NewUser {
         username: new.username,
         email: Some(new.email),
@@ -92,7 +101,7 @@ pub(crate) async fn register(site: &Site, new: Registration) -> Result<User, Pro
     let id = registered.map_err(|error| match error {
         StoreError::NotFound {
             what: "invite code",
-        } => Problem::invalid("invite_code", "a code that nobody has used yet"),
+        } => bad_code(),
         error => error.into(),
     })?;
     find(site, id).await
