@@ -7,7 +7,7 @@ use crate::Store;
 use crate::columns;
 use crate::error::{Result, StoreError};
 use crate::store::{in_transaction, reading};
-use crate::users::{User, UserRow, found_one, user_columns};
+use crate::users::{LOCK, User, UserRow, found_one, user_columns};
 
 /// An API key's row number, which is also its public half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +52,11 @@ const CREATE: &str = "
     values ($1, $2, $3, $4, $5, $6)
     returning id";
 
+const COUNT: &str = "
+    select count(*)
+    from api_keys
+    where user_id = $1 and revoked_at is null";
+
 const LIST: &str = "
     select id, user_id, label, digest, scopes, created_at, expires_at
     from api_keys
@@ -74,6 +79,11 @@ const REVOKE: &str = "
     set revoked_at = $1
     where id = $2 and user_id = $3 and revoked_at is null";
 
+pub(crate) const REVOKE_ALL: &str = "
+    update api_keys
+    set revoked_at = $1
+    where user_id = $2 and revoked_at is null";
+
 #[derive(FromRow)]
 struct ApiKeyRow {
     id: i64,
@@ -86,11 +96,20 @@ struct ApiKeyRow {
 }
 
 impl Store {
-    /// Gives an API key its number.
-    pub async fn create_api_key(&self, new: &NewApiKey) -> Result<ApiKeyId> {
+    /// Gives an API key its number. `None`: its member has `most` of them already, or more.
+    pub async fn create_api_key(&self, new: &NewApiKey, most: u32) -> Result<Option<ApiKeyId>> {
         in_transaction!(self, |tx| {
+            let user = i64::from(new.user.0);
+            sqlx::query(LOCK).bind(user).execute(&mut *tx).await?;
+            let count: i64 = sqlx::query_scalar(COUNT)
+                .bind(user)
+                .fetch_one(&mut *tx)
+                .await?;
+            if count >= i64::from(most) {
+                return Ok(None);
+            }
             let id: i64 = sqlx::query_scalar(CREATE)
-                .bind(i64::from(new.user.0))
+                .bind(user)
                 .bind(&new.label)
                 .bind(new.digest.as_slice())
                 .bind(&new.scopes)
@@ -98,7 +117,7 @@ impl Store {
                 .bind(new.expires_at.map(|at| i64::from(at.0)))
                 .fetch_one(&mut *tx)
                 .await?;
-            ApiKeyId(columns::id(id, "api_keys.id")?)
+            Some(ApiKeyId(columns::id(id, "api_keys.id")?))
         })
     }
 

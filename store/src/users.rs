@@ -9,6 +9,7 @@ use crate::Store;
 use crate::changes::{Changed, changing, record_change};
 use crate::columns::{self, Word};
 use crate::error::{Result, StoreError};
+use crate::logins::log_out_everywhere;
 use crate::store::{in_transaction, reading};
 
 /// What a member may do on the site.
@@ -148,6 +149,13 @@ const SET_PASSWORD: &str = "
     set password_hash = $1
     where id = $2";
 
+/// Keeps others who lock the same member waiting until the transaction ends: what is counted in it stays so. Nothing
+/// changes; SQLite, which has one writer, knows no other words for it.
+pub(crate) const LOCK: &str = "
+    update users
+    set invites = invites
+    where id = $1";
+
 const STATS: &str = "
     select uploaded, downloaded, credits_milli,
         (select count(*) from sessions where sessions.user_id = $1 and active and sessions.role = 'seeder'),
@@ -176,23 +184,29 @@ const TOTALS: &str = "
     from users
     where id = $1";
 
+/// A new member's row; its number.
+macro_rules! insert {
+    ($tx:ident, $new:expr) => {
+        sqlx::query_scalar::<_, i64>(CREATE)
+            .bind(&$new.username)
+            .bind(unique_key(&$new.username))
+            .bind(&$new.email)
+            .bind($new.email.as_deref().map(unique_key))
+            .bind(&$new.password_hash)
+            .bind($new.class.word())
+            .bind($new.role.word())
+            .bind($new.passkey.as_ref().map(<[u8; 16]>::as_slice))
+            .bind(i64::from($new.created_at.0))
+            .fetch_one(&mut *$tx)
+            .await?
+    };
+}
+
 impl Store {
     /// Adds a member. `Duplicate` when the username, the email address or the passkey is taken.
     pub async fn create_user(&self, new: &NewUser) -> Result<UserId> {
-        let passkey = new.passkey.as_ref().map(<[u8; 16]>::as_slice);
         changing!(self, |tx, change| {
-            let id: i64 = sqlx::query_scalar(CREATE)
-                .bind(&new.username)
-                .bind(unique_key(&new.username))
-                .bind(&new.email)
-                .bind(new.email.as_deref().map(unique_key))
-                .bind(&new.password_hash)
-                .bind(new.class.word())
-                .bind(new.role.word())
-                .bind(passkey)
-                .bind(i64::from(new.created_at.0))
-                .fetch_one(&mut *tx)
-                .await?;
+            let id = insert!(tx, new);
             let id = UserId(columns::id(id, "users.id")?);
             record_change!(tx, change, Changed::User(id), new.created_at);
             id
@@ -222,18 +236,7 @@ impl Store {
             let (inviter,) = invite.ok_or(StoreError::NotFound {
                 what: "invite code",
             })?;
-            let id: i64 = sqlx::query_scalar(CREATE)
-                .bind(&new.username)
-                .bind(unique_key(&new.username))
-                .bind(&new.email)
-                .bind(new.email.as_deref().map(unique_key))
-                .bind(&new.password_hash)
-                .bind(new.class.word())
-                .bind(new.role.word())
-                .bind(None::<&[u8]>)
-                .bind(i64::from(new.created_at.0))
-                .fetch_one(&mut *tx)
-                .await?;
+            let id = insert!(tx, new);
             sqlx::query(INVITE_USED_BY)
                 .bind(id)
                 .bind(code)
@@ -274,8 +277,13 @@ impl Store {
         })
     }
 
-    /// Gives a member a new password.
-    pub async fn set_password(&self, user: UserId, password_hash: &str) -> Result<()> {
+    /// Gives a member a new password, and ends all of their logins and API keys: whoever stole one is out.
+    pub async fn set_password(
+        &self,
+        user: UserId,
+        password_hash: &str,
+        at: UnixTime,
+    ) -> Result<()> {
         in_transaction!(self, |tx| {
             let updated = sqlx::query(SET_PASSWORD)
                 .bind(password_hash)
@@ -283,6 +291,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             found_one(updated.rows_affected(), "user")?;
+            log_out_everywhere!(tx, user, at);
         })
     }
 
@@ -319,12 +328,14 @@ impl Store {
         row.map(User::try_from).transpose()
     }
 
-    /// Gives a member a new password and role. The tracker needs to know neither.
+    /// Gives a member a new password and role, and ends their logins and API keys, too. The tracker needs to know none of
+    /// it.
     pub async fn set_password_and_role(
         &self,
         user: UserId,
         password_hash: &str,
         role: UserRole,
+        at: UnixTime,
     ) -> Result<()> {
         in_transaction!(self, |tx| {
             let updated = sqlx::query(SET_PASSWORD_AND_ROLE)
@@ -334,6 +345,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             found_one(updated.rows_affected(), "user")?;
+            log_out_everywhere!(tx, user, at);
         })
     }
 

@@ -54,7 +54,7 @@ async fn list(
 }
 
 /// Register a torrent; for uploaders and staff. One that isn't marked private is marked, which changes its info hash:
-/// `private_added` says so, and you download it again.
+/// `private_added` says so, and you download it again. One that was deleted comes back if staff upload it.
 #[utoipa::path(
     post,
     path = "/api/torrents/",
@@ -155,7 +155,7 @@ async fn change(
     Ok(Json(torrents::change(&site, &caller, &hash, change).await?))
 }
 
-/// Delete a torrent; for staff. Trackers refuse it within two seconds.
+/// Delete a torrent; for staff. Trackers refuse it within two seconds. Uploaded again by staff, it comes back.
 #[utoipa::path(
     delete,
     path = "/api/torrents/{hash}/",

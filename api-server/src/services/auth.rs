@@ -115,15 +115,21 @@ pub(crate) async fn log_in(site: &Site, login: Login) -> Result<Tokens, Problem>
     }
     let user = site.store.find_user(&login.username).await?;
     let hash = user.as_ref().and_then(|user| user.password_hash.clone());
-    let is_right = passwords::is_right_in_turn(login.password, hash).await?;
-    let user = user
+    let is_right = passwords::is_right_in_turn(login.password, hash.clone()).await?;
+    let (user, hash) = user
+        .zip(hash)
         .filter(|_| is_right)
         .ok_or(Problem::WRONG_CREDENTIALS)?;
     if user.status == MemberStatus::Disabled {
         return Err(Problem::DISABLED);
     }
     let now = site.now();
-    let login = site.store.create_login(user.id, now, end(now)).await?;
+    let login = site
+        .store
+        .create_login(user.id, &hash, now, end(now))
+        .await?;
+    // Their password was changed, or they were disabled, while it was compared.
+    let login = login.ok_or(Problem::WRONG_CREDENTIALS)?;
     tokens(site, login, 0, now)
 }
 

@@ -351,7 +351,7 @@ pub(crate) async fn change(
     if edit != TorrentEdit::default() {
         let torrent = found.listed.id;
         site.store
-            .change_torrent(torrent, &edit, site.now())
+            .change_torrent(torrent, &edit, caller.user.id, site.now())
             .await?;
     }
     detail(site, caller, hash).await
@@ -360,8 +360,11 @@ pub(crate) async fn change(
 /// By staff.
 pub(crate) async fn delete(site: &Site, caller: &Caller, hash: &str) -> Result<(), Problem> {
     let found = find(site, caller, hash).await?;
-    let now = site.now();
-    Ok(site.store.delete_torrent(found.listed.id, now).await?)
+    let (torrent, actor) = (found.listed.id, caller.user.id);
+    Ok(site
+        .store
+        .delete_torrent(torrent, actor, site.now())
+        .await?)
 }
 
 impl From<NewFile> for FileView {
