@@ -6,6 +6,7 @@ use tracker_core::ids::{UnixTime, UserId};
 use crate::Store;
 use crate::columns;
 use crate::error::{Result, StoreError};
+use crate::logins::LoginId;
 use crate::store::{in_transaction, reading};
 use crate::users::{LOCK, User, UserRow, found_one, user_columns};
 
@@ -18,6 +19,8 @@ pub struct ApiKeyId(pub u32);
 pub struct NewApiKey {
     /// Whose.
     pub user: UserId,
+    /// By which of their logins.
+    pub login: LoginId,
     /// What its owner calls it.
     pub label: String,
     /// Of its secret half.
@@ -56,6 +59,11 @@ const COUNT: &str = "
     select count(*)
     from api_keys
     where user_id = $1 and revoked_at is null";
+
+const LOGIN: &str = "
+    select count(*)
+    from logins
+    where id = $1 and user_id = $2 and revoked_at is null";
 
 const LIST: &str = "
     select id, user_id, label, digest, scopes, created_at, expires_at
@@ -96,11 +104,18 @@ struct ApiKeyRow {
 }
 
 impl Store {
-    /// Gives an API key its number. `None`: its member has `most` of them already, or more.
+    /// Gives an API key its number. `None`: its member has `most` of them already, or more. `NotFound` when the login is
+    /// over: whatever ended it ended the API keys too, and none comes after.
     pub async fn create_api_key(&self, new: &NewApiKey, most: u32) -> Result<Option<ApiKeyId>> {
         in_transaction!(self, |tx| {
             let user = i64::from(new.user.0);
             sqlx::query(LOCK).bind(user).execute(&mut *tx).await?;
+            let logins: i64 = sqlx::query_scalar(LOGIN)
+                .bind(i64::from(new.login.0))
+                .bind(user)
+                .fetch_one(&mut *tx)
+                .await?;
+            found_one(columns::count(logins, "logins")?, "login")?;
             let count: i64 = sqlx::query_scalar(COUNT)
                 .bind(user)
                 .fetch_one(&mut *tx)

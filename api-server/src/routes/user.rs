@@ -132,7 +132,7 @@ async fn create_api_key(
     caller: LoggedIn,
     Body(asked): Body<ApiKeyRequest>,
 ) -> Result<Created<FreshApiKey>, Problem> {
-    let fresh = tokens::create_api_key(&site, &caller.user, asked).await?;
+    let fresh = tokens::create_api_key(&site, &caller, asked).await?;
     Ok(Created(fresh))
 }
 

@@ -7,6 +7,7 @@ use tracker_core::key::{Token, TokenKey};
 use tracker_core::registry::TorrentStatus;
 use utoipa::ToSchema;
 
+use crate::caller::LoggedIn;
 use crate::credentials::{Secret, digest, write_api_key};
 use crate::names;
 use crate::page::{Page, Paging};
@@ -232,7 +233,7 @@ pub(crate) async fn revoke(site: &Site, user: UserId, id: u32) -> Result<(), Pro
 
 pub(crate) async fn create_api_key(
     site: &Site,
-    user: &User,
+    caller: &LoggedIn,
     asked: ApiKeyRequest,
 ) -> Result<FreshApiKey, Problem> {
     let now = site.now();
@@ -252,14 +253,20 @@ pub(crate) async fn create_api_key(
     let secret: Secret = rand::random();
     let scopes = Scopes::new(asked.scopes);
     let new = NewApiKey {
-        user: user.id,
+        user: caller.user.id,
+        login: caller.login,
         label: asked.label,
         digest: digest(&secret),
         scopes: scopes.write(),
         created_at: now,
         expires_at,
     };
-    let id = site.store.create_api_key(&new, API_KEYS_MAX).await?;
+    let created = site.store.create_api_key(&new, API_KEYS_MAX).await;
+    let id = created.map_err(|error| match error {
+        // It ended a moment ago.
+        StoreError::NotFound { what: "login" } => Problem::UNAUTHENTICATED,
+        error => error.into(),
+    })?;
     let id = id.ok_or_else(|| {
         Problem::CONFLICT.detail(format!(
             "you have {API_KEYS_MAX} API keys: revoke one first"

@@ -1,6 +1,6 @@
 //! What members have and admins change: invites, credits, status and role.
 
-use store::{Change, Changed, StoreError, UserChange, UserFilter, UserRole};
+use store::{Change, Changed, NewApiKey, StoreError, UserChange, UserFilter, UserRole};
 use tracker_core::ids::UserId;
 use tracker_core::registry::MemberStatus;
 
@@ -12,6 +12,7 @@ on_both_databases!(
     a_change_of_a_member_reaches_the_trackers_and_a_refused_one_does_not,
     a_prefix_finds_names_in_any_case_and_nothing_else,
     a_login_needs_the_password_that_was_compared,
+    a_login_that_is_over_makes_no_api_key,
 );
 
 async fn an_invite_takes_from_the_allowance_and_gives_back_once(db: Database) {
@@ -120,4 +121,27 @@ async fn a_login_needs_the_password_that_was_compared(db: Database) {
     let disabled = MemberStatus::Disabled;
     db.store.set_user_status(ann, disabled, NOW).await.unwrap();
     assert!(!log_in("new").await);
+}
+
+/// Who stole a login may ask for a key at the moment in which it ends.
+async fn a_login_that_is_over_makes_no_api_key(db: Database) {
+    let ann = db.user("ann").await;
+    db.store.set_password(ann, "old", NOW).await.unwrap();
+    let login = db.store.create_login(ann, "old", NOW, NOW).await;
+    let new = NewApiKey {
+        user: ann,
+        login: login.unwrap().unwrap(),
+        label: String::new(),
+        digest: [0; 32],
+        scopes: "read".to_owned(),
+        created_at: NOW,
+        expires_at: None,
+    };
+    let first = db.store.create_api_key(&new, 1).await.unwrap();
+    assert!(first.is_some());
+    assert_eq!(db.store.create_api_key(&new, 1).await.unwrap(), None);
+    db.store.set_password(ann, "new", NOW).await.unwrap();
+    let late = db.store.create_api_key(&new, 1).await;
+    assert!(matches!(late, Err(StoreError::NotFound { what: "login" })));
+    assert_eq!(db.store.api_keys(ann).await.unwrap(), []);
 }
