@@ -20,7 +20,10 @@ use crate::problem::Problem;
 const BODY_MAX: usize = 256 * 1024;
 
 /// From a request's head to its reply. The slowest is a large upload over a slow line.
-const TIME_MAX: Duration = Duration::from_secs(60);
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Of a request's id that comes from outside: replies and the log have it, too.
+const REQUEST_ID_MAX: usize = 128;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -50,6 +53,7 @@ pub(crate) fn apply(router: Router, options: Options) -> Router {
         .layer(middleware::map_response(secure))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(middleware::map_request(check_request_id))
 }
 
 /// `/api/torrents` is `/api/torrents/`.
@@ -73,6 +77,19 @@ pub(crate) fn with_slash(mut request: Request<Body>) -> Request<Body> {
                 *request.uri_mut() = uri;
             }
         }
+    }
+    request
+}
+
+/// One that isn't fit for a log line is as good as none: then the request gets one of ours.
+async fn check_request_id(mut request: Request) -> Request {
+    let fits = |id: &HeaderValue| {
+        (1..=REQUEST_ID_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    let mut sent = request.headers().get_all(REQUEST_ID).iter();
+    let is_fit = sent.next().is_some_and(fits) && sent.next().is_none();
+    if !is_fit {
+        request.headers_mut().remove(REQUEST_ID);
     }
     request
 }

@@ -1,9 +1,11 @@
 //! The API's document, out of its own code, and the pages that show it. Nothing here asks another host for anything.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use aide::redoc::Redoc;
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -31,7 +33,7 @@ Send `Authorization: Bearer …` with the `access` token of a login, or with an 
 
 Errors are RFC 9457 problems (`application/problem+json`): `type` names the kind and never changes, `detail` and `errors` say \
 what is wrong and what would be right. A POST with an `Idempotency-Key` is done once, however often it is sent within a \
-day: the first answer comes again. Replies say by `RateLimit` how many requests are left. Each reply has an `X-Request-Id`, which the log has too.";
+day: the first answer comes again. Without an answer, as after a crash, it may be sent again after two minutes. Replies say by `RateLimit` how many requests are left. Each reply has an `X-Request-Id`, which the log has too.";
 
 /// The OpenAPI document, as `/openapi.json` serves it.
 pub fn document() -> OpenApi {
@@ -140,26 +142,21 @@ fn refusal(meaning: &str) -> Documented {
 
 /// `/openapi.json`, Swagger UI and ReDoc.
 pub(crate) fn pages(document: &OpenApi) -> Router {
-    let json: Arc<str> = document.to_json().unwrap_or_default().into();
+    let json = Bytes::from(document.to_json().unwrap_or_default());
     let swagger = Arc::new(Config::from("/openapi.json").try_it_out_enabled(true));
-    let redoc: Arc<str> = redoc().into();
+    let redoc = Bytes::from(redoc());
     let files = Arc::clone(&swagger);
     Router::new()
         .route(
             "/openapi.json",
-            get(async move || {
-                (
-                    [(header::CONTENT_TYPE, "application/json")],
-                    json.to_string(),
-                )
-            }),
+            get(async move || ([(header::CONTENT_TYPE, "application/json")], json)),
         )
         .route("/swagger/", get(async move || swagger_file("", &swagger)))
         .route(
             "/swagger/{file}",
             get(async move |Path(file): Path<String>| swagger_file(&file, &files)),
         )
-        .route("/redoc/", get(async move || page(redoc.to_string())))
+        .route("/redoc/", get(async move || page(redoc)))
         .route("/favicon.ico", get(icon))
         .route("/admin/", get(not_yet))
 }
@@ -174,7 +171,12 @@ fn swagger_file(file: &str, config: &Arc<Config<'static>>) -> Response {
             let kind = HeaderValue::from_str(&found.content_type);
             let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
             let policy = HeaderValue::from_static(PAGE_POLICY);
-            let mut response = found.bytes.into_owned().into_response();
+            // Some are megabytes, and in the program already: no copy for each request.
+            let bytes = match found.bytes {
+                Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                Cow::Owned(bytes) => bytes.into(),
+            };
+            let mut response = bytes.into_response();
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, kind);
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -198,7 +200,7 @@ fn redoc() -> String {
     page.replace("https://cdn.redoc.ly/redoc/logo-mini.svg", "data:,")
 }
 
-fn page(html: String) -> Response {
+fn page(html: Bytes) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
@@ -221,5 +223,5 @@ async fn not_yet() -> Response {
     let html = "<!doctype html><title>Purser</title><p>The dashboard comes with a later version. \
                 What there is today: <a href=\"/swagger/\">the API</a> and \
                 <a href=\"/api/logs/health/\">health</a>.";
-    (StatusCode::NOT_IMPLEMENTED, page(html.to_owned())).into_response()
+    (StatusCode::NOT_IMPLEMENTED, page(html.into())).into_response()
 }

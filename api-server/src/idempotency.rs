@@ -10,9 +10,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use store::{KeyedRequest, Known};
+use tokio::time::timeout;
 use tracker_core::ids::UnixTime;
 
 use crate::caller::{Caller, Via};
+use crate::conventions::TIME_MAX;
+use crate::form::FORM_MAX;
 use crate::problem::Problem;
 use crate::site::Site;
 
@@ -22,8 +25,12 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Seconds that answers are kept.
 const KEPT_SECS: u32 = 86_400;
 
-/// The longest body that a path takes.
-const BODY_MAX: usize = 12 << 20;
+/// Seconds after which a request that isn't answered yet was interrupted, and the same may come again: twice as long as
+/// one takes at most ([`TIME_MAX`]).
+const LEASE_SECS: u32 = 120;
+
+/// The longest answer to a POST: an upload's, with the first of its files.
+const ANSWER_MAX: usize = FORM_MAX;
 
 /// What is kept of an answer. It may hold a secret that is shown once, so the database gets it sealed.
 #[derive(Serialize, Deserialize)]
@@ -54,11 +61,12 @@ async fn once_only(site: &Site, request: Request, next: Next) -> Result<Response
     let key = key
         .to_str()
         .ok()
-        .filter(|key| (1..=255).contains(&key.len()));
+        .filter(|key| (1..=255).contains(&key.len()) && !key.contains('\t'));
     let key = key.ok_or_else(|| {
         Problem::MALFORMED.detail("an Idempotency-Key is 1 to 255 printable characters")
     })?;
-    let body = to_bytes(body, BODY_MAX)
+    // The longest that a path takes.
+    let body = to_bytes(body, FORM_MAX)
         .await
         .map_err(|_| Problem::TOO_LARGE)?;
     let keyed = KeyedRequest {
@@ -67,8 +75,12 @@ async fn once_only(site: &Site, request: Request, next: Next) -> Result<Response
         digest: digest(&caller, &parts.method, parts.uri.path(), &body),
     };
     let now = site.now();
-    let oldest = UnixTime(now.0.saturating_sub(KEPT_SECS));
-    match site.store.take_idempotency_key(&keyed, now, oldest).await? {
+    let before = |secs| UnixTime(now.0.saturating_sub(secs));
+    let (oldest, interrupted) = (before(KEPT_SECS), before(LEASE_SECS));
+    let known = site
+        .store
+        .take_idempotency_key(&keyed, now, oldest, interrupted);
+    match known.await? {
         Known::New => {}
         Known::Another => {
             return Err(Problem::KEY_REUSED.detail("it came with another request before"));
@@ -77,20 +89,23 @@ async fn once_only(site: &Site, request: Request, next: Next) -> Result<Response
             return Err(Problem {
                 retry_after: Some(1),
                 ..Problem::CONFLICT.detail(
-                    "the request with this Idempotency-Key isn't done yet, or was interrupted: look what came of it",
+                    "the request with this Idempotency-Key isn't done yet, or was interrupted: then it may come again two minutes \
+                     after it came first, if nothing came of it",
                 )
             });
         }
         Known::Answered { status, answer } => return replay(site, status, answer),
     }
-    // By itself: a client that hangs up, which is what the key is for, doesn't leave it half done.
+    // By itself: a client that hangs up, which is what the key is for, doesn't leave it half done. No longer than any
+    // request: when its lease ends, nobody is at it.
     let (site, user, digest, key) = (site.clone(), keyed.user, keyed.digest, key.to_owned());
-    let done = tokio::spawn(async move {
+    let done = tokio::spawn(timeout(TIME_MAX, async move {
         let response = next.run(Request::from_parts(parts, Body::from(body))).await;
         let key = &key;
         keep(&site, &KeyedRequest { user, key, digest }, response).await
-    });
-    done.await.map_err(|_| Problem::INTERNAL)?
+    }));
+    let in_time = done.await.map_err(|_| Problem::INTERNAL)?;
+    in_time.map_err(|_| Problem::TIMEOUT)?
 }
 
 /// Of what they have shown, too: an answer is nobody's who may not do what it answers.
@@ -125,7 +140,7 @@ async fn keep(
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
-    let body = to_bytes(body, BODY_MAX)
+    let body = to_bytes(body, ANSWER_MAX)
         .await
         .map_err(|_| Problem::INTERNAL)?;
     let text = |name: HeaderName| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());

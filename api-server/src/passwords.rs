@@ -94,7 +94,12 @@ async fn in_turn<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
     // It is never closed.
-    let _turn = TURNS.acquire().await.map_err(|_| Problem::INTERNAL)?;
+    let turn = TURNS.acquire().await.map_err(|_| Problem::INTERNAL)?;
+    // Until the work is done, not until somebody stops waiting for it: who hangs up doesn't make it end.
+    let work = move || {
+        let _turn = turn;
+        work()
+    };
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| Problem::INTERNAL)
@@ -105,6 +110,23 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+
+    #[tokio::test]
+    async fn who_hangs_up_leaves_their_turn_to_nobody_before_its_end() {
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let asking = tokio::spawn(in_turn(move || {
+            begun.send(()).unwrap();
+            ended.recv()
+        }));
+        let begun = tokio::task::spawn_blocking(move || has_begun.recv());
+        begun.await.unwrap().unwrap();
+        asking.abort();
+        assert!(asking.await.unwrap_err().is_cancelled());
+        assert_eq!(TURNS.available_permits(), 1);
+        end.send(()).unwrap();
+        let _both = TURNS.acquire_many(2).await.unwrap();
+    }
 
     #[test]
     fn a_generated_password_is_fresh_and_fits_its_hash() {

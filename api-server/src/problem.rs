@@ -6,6 +6,15 @@ use serde::Serialize;
 use store::StoreError;
 use utoipa::ToSchema;
 
+/// Fields that are named at most: what somebody sent isn't sent back, however much that was.
+const ERRORS_MAX: usize = 20;
+
+/// Of a field's name, which may be whatever somebody sent.
+const FIELD_MAX: usize = 64;
+
+/// Of words for people, in which it may stand, too.
+const WORDS_MAX: usize = 500;
+
 /// Why a request was refused. The `type` of each kind never changes; `detail` is for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
@@ -102,7 +111,7 @@ impl Problem {
     /// With words for people.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.detail = Some(cut(detail.into(), WORDS_MAX));
         self
     }
 
@@ -111,11 +120,17 @@ impl Problem {
         Self::INVALID.and(field, message)
     }
 
-    /// And another.
+    /// And another. Of very many, the first.
     #[must_use]
     pub fn and(mut self, field: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        let (field, message) = (field.into(), message.into());
-        self.errors.push(FieldError { field, message });
+        if self.errors.len() < ERRORS_MAX {
+            let field = match field.into() {
+                Cow::Owned(field) => cut(field, FIELD_MAX).into(),
+                known => known,
+            };
+            let message = cut(message.into(), WORDS_MAX);
+            self.errors.push(FieldError { field, message });
+        }
         self
     }
 
@@ -125,6 +140,14 @@ impl Problem {
             true => Ok(()),
             false => Err(self),
         }
+    }
+}
+
+/// To so many characters.
+fn cut(text: String, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 

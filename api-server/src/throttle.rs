@@ -31,6 +31,13 @@ const LOGINS_PER_NAME: Quota = Quota {
     secs: 900,
 };
 
+/// Registrations that may be tried from one address: each good one hashes a password, each bad one guesses a code.
+const REGISTRATIONS_PER_ADDRESS: Quota = Quota {
+    name: "register-address",
+    most: 30,
+    secs: 900,
+};
+
 /// An address of IPv6 is counted with all of its network: a line has a /64.
 fn counted_as(ip: IpAddr) -> String {
     match ip {
@@ -82,13 +89,21 @@ pub(crate) async fn allow_login(site: &Site, address: Address, name: &str) -> Re
     names::check(name).map_err(|_| Problem::WRONG_CREDENTIALS)?;
     let name = name.to_lowercase();
     let address = counted_as(address.0);
-    for (quota, who) in [(LOGINS_PER_ADDRESS, address), (LOGINS_PER_NAME, name)] {
-        let standing = site.limits.count(quota, &who, site.now()).await;
-        if standing.is_over() {
-            return Err(too_many(&standing));
-        }
+    allow(site, LOGINS_PER_ADDRESS, &address).await?;
+    allow(site, LOGINS_PER_NAME, &name).await
+}
+
+/// Before an invite code is looked up.
+pub(crate) async fn allow_registration(site: &Site, address: Address) -> Result<(), Problem> {
+    allow(site, REGISTRATIONS_PER_ADDRESS, &counted_as(address.0)).await
+}
+
+async fn allow(site: &Site, quota: Quota, who: &str) -> Result<(), Problem> {
+    let standing = site.limits.count(quota, who, site.now()).await;
+    match standing.is_over() {
+        true => Err(too_many(&standing)),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 fn too_many(standing: &Standing) -> Problem {

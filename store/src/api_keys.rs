@@ -6,8 +6,9 @@ use tracker_core::ids::{UnixTime, UserId};
 use crate::Store;
 use crate::columns;
 use crate::error::{Result, StoreError};
+use crate::logins::LoginId;
 use crate::store::{in_transaction, reading};
-use crate::users::{User, UserRow, found_one, user_columns};
+use crate::users::{LOCK, User, UserRow, found_one, user_columns};
 
 /// An API key's row number, which is also its public half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +19,8 @@ pub struct ApiKeyId(pub u32);
 pub struct NewApiKey {
     /// Whose.
     pub user: UserId,
+    /// By which of their logins.
+    pub login: LoginId,
     /// What its owner calls it.
     pub label: String,
     /// Of its secret half.
@@ -52,6 +55,16 @@ const CREATE: &str = "
     values ($1, $2, $3, $4, $5, $6)
     returning id";
 
+const COUNT: &str = "
+    select count(*)
+    from api_keys
+    where user_id = $1 and revoked_at is null";
+
+const LOGIN: &str = "
+    select count(*)
+    from logins
+    where id = $1 and user_id = $2 and revoked_at is null";
+
 const LIST: &str = "
     select id, user_id, label, digest, scopes, created_at, expires_at
     from api_keys
@@ -74,6 +87,11 @@ const REVOKE: &str = "
     set revoked_at = $1
     where id = $2 and user_id = $3 and revoked_at is null";
 
+pub(crate) const REVOKE_ALL: &str = "
+    update api_keys
+    set revoked_at = $1
+    where user_id = $2 and revoked_at is null";
+
 #[derive(FromRow)]
 struct ApiKeyRow {
     id: i64,
@@ -86,11 +104,27 @@ struct ApiKeyRow {
 }
 
 impl Store {
-    /// Gives an API key its number.
-    pub async fn create_api_key(&self, new: &NewApiKey) -> Result<ApiKeyId> {
+    /// Gives an API key its number. `None`: its member has `most` of them already, or more. `NotFound` when the login is
+    /// over: whatever ended it ended the API keys too, and none comes after.
+    pub async fn create_api_key(&self, new: &NewApiKey, most: u32) -> Result<Option<ApiKeyId>> {
         in_transaction!(self, |tx| {
+            let user = i64::from(new.user.0);
+            sqlx::query(LOCK).bind(user).execute(&mut *tx).await?;
+            let logins: i64 = sqlx::query_scalar(LOGIN)
+                .bind(i64::from(new.login.0))
+                .bind(user)
+                .fetch_one(&mut *tx)
+                .await?;
+            found_one(columns::count(logins, "logins")?, "login")?;
+            let count: i64 = sqlx::query_scalar(COUNT)
+                .bind(user)
+                .fetch_one(&mut *tx)
+                .await?;
+            if count >= i64::from(most) {
+                return Ok(None);
+            }
             let id: i64 = sqlx::query_scalar(CREATE)
-                .bind(i64::from(new.user.0))
+                .bind(user)
                 .bind(&new.label)
                 .bind(new.digest.as_slice())
                 .bind(&new.scopes)
@@ -98,7 +132,7 @@ impl Store {
                 .bind(new.expires_at.map(|at| i64::from(at.0)))
                 .fetch_one(&mut *tx)
                 .await?;
-            ApiKeyId(columns::id(id, "api_keys.id")?)
+            Some(ApiKeyId(columns::id(id, "api_keys.id")?))
         })
     }
 

@@ -49,11 +49,12 @@ const LIST: &str = "
     order by audit_entries.id desc
     limit $2";
 
-/// Writes down who did what.
+/// Writes down who did what; `None`: the operator.
 macro_rules! record_audit {
     ($tx:ident, $actor:expr, $action:expr, $subject:expr, $detail:expr, $at:expr) => {{
+        use tracker_core::ids::UserId;
         sqlx::query(crate::audit::RECORD)
-            .bind(i64::from($actor.0))
+            .bind(Option::<UserId>::from($actor).map(|actor| i64::from(actor.0)))
             .bind($action)
             .bind($subject)
             .bind($detail)

@@ -140,8 +140,9 @@ const FIND: &str = concat!(
 const FILES: &str = "
     select path, length
     from torrent_files
-    where torrent_id = $1
-    order by position";
+    where torrent_id = $1 and position >= $2
+    order by position
+    limit $3";
 
 const OPEN: &str = "
         and torrents.status = 'open'";
@@ -341,11 +342,19 @@ impl Store {
         row.map(TorrentDetail::try_from).transpose()
     }
 
-    /// A torrent's files, in its own order.
-    pub async fn torrent_files(&self, torrent: TorrentId) -> Result<Vec<NewFile>> {
+    /// A torrent's files, in its own order: those from the one of that number on, counted from 0, at most `limit` and
+    /// [`PAGE_MAX`](crate::PAGE_MAX) of them.
+    pub async fn torrent_files(
+        &self,
+        torrent: TorrentId,
+        from: i64,
+        limit: u32,
+    ) -> Result<Vec<NewFile>> {
         let rows: Vec<(String, i64)> = reading!(self, |pool| {
             sqlx::query_as(FILES)
                 .bind(i64::from(torrent.0))
+                .bind(from)
+                .bind(page_limit(limit))
                 .fetch_all(pool)
                 .await
         })?;

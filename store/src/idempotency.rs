@@ -22,11 +22,11 @@ pub struct KeyedRequest<'a> {
 /// What is known of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// Nothing: it is taken now, and the request is to be done.
+    /// Nothing, or that the same request was interrupted: it is taken now, and the request is to be done.
     New,
     /// Another request had it.
     Another,
-    /// The same request, which isn't done yet, or was interrupted.
+    /// The same request, which isn't done yet, or was interrupted lately.
     Pending,
     /// The same request, and its answer.
     Answered {
@@ -40,7 +40,11 @@ pub enum Known {
 const TAKE: &str = "
     insert into idempotency_keys (user_id, idempotency_key, request_digest, created_at)
     values ($1, $2, $3, $4)
-    on conflict (user_id, idempotency_key) do nothing";
+    on conflict (user_id, idempotency_key) do update
+    set created_at = excluded.created_at
+    where idempotency_keys.status is null
+        and idempotency_keys.request_digest = excluded.request_digest
+        and idempotency_keys.created_at < $5";
 
 const FIND: &str = "
     select request_digest, status, answer
@@ -68,12 +72,14 @@ struct Row {
 }
 
 impl Store {
-    /// Takes a key, or says what came of it. Keys from before `oldest` are forgotten first.
+    /// Takes a key, or says what came of it. Keys from before `oldest` are forgotten first; one from before `interrupted`
+    /// without an answer is its request's to take again.
     pub async fn take_idempotency_key(
         &self,
         request: &KeyedRequest<'_>,
         at: UnixTime,
         oldest: UnixTime,
+        interrupted: UnixTime,
     ) -> Result<Known> {
         in_transaction!(self, |tx| {
             sqlx::query(FORGET_OLD)
@@ -85,6 +91,7 @@ impl Store {
                 .bind(request.key)
                 .bind(request.digest.as_slice())
                 .bind(i64::from(at.0))
+                .bind(i64::from(interrupted.0))
                 .execute(&mut *tx)
                 .await?;
             if taken.rows_affected() > 0 {

@@ -52,6 +52,13 @@ const REVOKE: &str = "
     set revoked_at = $1
     where id = $2 and revoked_at is null";
 
+/// Of whoever still has the password that was compared, and is no one to keep out. Locks their row: a new password
+/// either is seen here, or ends this login.
+const MAY_LOG_IN: &str = "
+    update users
+    set invites = invites
+    where id = $1 and password_hash = $2 and status = 'active'";
+
 pub(crate) const REVOKE_ALL: &str = "
     update logins
     set revoked_at = $1
@@ -64,6 +71,21 @@ const CALLER: &str = concat!(
     where logins.id = $1 and logins.revoked_at is null"
 );
 
+/// Ends all of a member's logins and API keys.
+macro_rules! log_out_everywhere {
+    ($tx:ident, $user:expr, $at:expr) => {{
+        for statement in [crate::logins::REVOKE_ALL, crate::api_keys::REVOKE_ALL] {
+            sqlx::query(statement)
+                .bind(i64::from($at.0))
+                .bind(i64::from($user.0))
+                .execute(&mut *$tx)
+                .await?;
+        }
+    }};
+}
+
+pub(crate) use log_out_everywhere;
+
 #[derive(FromRow)]
 struct LoginRow {
     generation: i64,
@@ -72,21 +94,30 @@ struct LoginRow {
 }
 
 impl Store {
-    /// Begins a login, at generation 0.
+    /// Begins a login, at generation 0. `None`: their password isn't the one of that hash any more, or they were disabled.
     pub async fn create_login(
         &self,
         user: UserId,
+        password_hash: &str,
         at: UnixTime,
         expires_at: UnixTime,
-    ) -> Result<LoginId> {
+    ) -> Result<Option<LoginId>> {
         in_transaction!(self, |tx| {
+            let may = sqlx::query(MAY_LOG_IN)
+                .bind(i64::from(user.0))
+                .bind(password_hash)
+                .execute(&mut *tx)
+                .await?;
+            if may.rows_affected() == 0 {
+                return Ok(None);
+            }
             let id: i64 = sqlx::query_scalar(CREATE)
                 .bind(i64::from(user.0))
                 .bind(i64::from(at.0))
                 .bind(i64::from(expires_at.0))
                 .fetch_one(&mut *tx)
                 .await?;
-            LoginId(columns::id(id, "logins.id")?)
+            Some(LoginId(columns::id(id, "logins.id")?))
         })
     }
 
@@ -139,17 +170,6 @@ impl Store {
             sqlx::query(REVOKE)
                 .bind(i64::from(at.0))
                 .bind(i64::from(login.0))
-                .execute(&mut *tx)
-                .await?;
-        })
-    }
-
-    /// Ends all of a member's logins, as after a new password.
-    pub async fn revoke_logins(&self, user: UserId, at: UnixTime) -> Result<()> {
-        in_transaction!(self, |tx| {
-            sqlx::query(REVOKE_ALL)
-                .bind(i64::from(at.0))
-                .bind(i64::from(user.0))
                 .execute(&mut *tx)
                 .await?;
         })

@@ -8,7 +8,7 @@ use crate::audit::record_audit;
 use crate::changes::{Changed, changing, record_change};
 use crate::columns::{self, Word};
 use crate::error::{Result, StoreError};
-use crate::logins;
+use crate::logins::log_out_everywhere;
 use crate::notifications::{NotificationKind, notify};
 use crate::roster::page_limit;
 use crate::store::reading;
@@ -28,7 +28,7 @@ pub struct UserFilter {
 /// What an admin changes. `None` stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UserChange {
-    /// Disabled, they are logged out everywhere.
+    /// Disabled, they are logged out everywhere, and their API keys are over.
     pub status: Option<MemberStatus>,
     /// What they may do.
     pub role: Option<UserRole>,
@@ -189,11 +189,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             if change.status == Some(MemberStatus::Disabled) {
-                sqlx::query(logins::REVOKE_ALL)
-                    .bind(i64::from(at.0))
-                    .bind(i64::from(user.0))
-                    .execute(&mut *tx)
-                    .await?;
+                log_out_everywhere!(tx, user, at);
             }
             let subject = format!("user:{}", user.0);
             let detail = change.describe(&before);

@@ -24,20 +24,26 @@ static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 /// than a member's patience.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// SQLite's readers beside its one writer: they only ever wait for the disk.
+/// SQLite's readers beside its one writer: they only ever wait for the disk. As many again for requests.
 const SQLITE_READERS: u32 = 4;
 
 /// 64 MiB, in SQLite's negative KiB: a batch touches pages all over its tables, which with the usual 2 MiB are written
 /// and read again several times before it is committed.
 const SQLITE_WRITER_CACHE: &str = "-65536";
 
-/// A tenth of Postgres's default limit, so that several nodes and a `psql` fit under it. A follower's signal takes one more.
-const POSTGRES_CONNECTIONS: u32 = 10;
+/// The ledger's two lanes, the follower, and one for the rest.
+const POSTGRES_CONNECTIONS: u32 = 4;
+
+/// With those above a tenth of Postgres's default limit, so that several nodes and a `psql` fit under it. A follower's
+/// signal takes one more.
+const POSTGRES_REQUEST_CONNECTIONS: u32 = 6;
 
 /// The database. A clone is another handle to the same pools.
 #[derive(Clone)]
 pub struct Store {
     pub(crate) pools: Pools,
+    /// Those of [`for_requests`](Self::for_requests).
+    requests: Pools,
     /// The URL without its password, for errors.
     location: Arc<str>,
     /// Tells this process's followers that a change has been committed.
@@ -130,13 +136,17 @@ impl Store {
             .connect_with(options.clone().pragma("cache_size", SQLITE_WRITER_CACHE))
             .await
             .map_err(|error| StoreError::from(error).at(&location))?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(SQLITE_READERS)
-            .acquire_timeout(PATIENCE)
-            .connect_lazy_with(options.pragma("query_only", "on"));
-        let pools = Pools::Sqlite { writer, readers };
+        let pools = || {
+            let readers = SqlitePoolOptions::new()
+                .max_connections(SQLITE_READERS)
+                .acquire_timeout(PATIENCE)
+                .connect_lazy_with(options.clone().pragma("query_only", "on"));
+            let writer = writer.clone();
+            Pools::Sqlite { writer, readers }
+        };
         Ok(Self {
-            pools,
+            pools: pools(),
+            requests: pools(),
             location,
             waker: watch::Sender::new(()),
         })
@@ -154,15 +164,29 @@ impl Store {
             .unwrap_or(Err(sqlx::Error::PoolTimedOut))
             .map_err(|error| StoreError::from(error).at(&location))?;
         connection.close().await?;
-        let pool = PgPoolOptions::new()
-            .max_connections(POSTGRES_CONNECTIONS)
-            .acquire_timeout(PATIENCE)
-            .connect_lazy_with(options);
+        let pool = |connections| {
+            let pool = PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(PATIENCE)
+                .connect_lazy_with(options.clone());
+            Pools::Postgres(pool)
+        };
         Ok(Self {
-            pools: Pools::Postgres(pool),
+            pools: pool(POSTGRES_CONNECTIONS),
+            requests: pool(POSTGRES_REQUEST_CONNECTIONS),
             location,
             waker: watch::Sender::new(()),
         })
+    }
+
+    /// The same database by connections of their own, for whatever strangers can ask for: however much that is, the ledger
+    /// and the followers don't wait behind it. SQLite's one writer takes its turns with all.
+    #[must_use]
+    pub fn for_requests(&self) -> Self {
+        Self {
+            pools: self.requests.clone(),
+            ..self.clone()
+        }
     }
 
     /// How many transactions it can work on at a time, and gain by it: SQLite has one writer; Postgres has more, but each
@@ -208,14 +232,17 @@ impl Store {
         answer.map_err(|error| StoreError::from(error).at(&self.location))
     }
 
-    /// Closes the connections, after whatever they are doing. SQLite tidies its write-ahead log away.
+    /// Closes the connections, after whatever they are doing, with those for requests. SQLite tidies its write-ahead log
+    /// away, which needs its writer to be the last.
     pub async fn close(&self) {
-        match &self.pools {
-            Pools::Sqlite { writer, readers } => {
-                readers.close().await;
-                writer.close().await;
+        for pools in [&self.requests, &self.pools] {
+            match pools {
+                Pools::Sqlite { readers, .. } => readers.close().await,
+                Pools::Postgres(pool) => pool.close().await,
             }
-            Pools::Postgres(pool) => pool.close().await,
+        }
+        if let Pools::Sqlite { writer, .. } = &self.pools {
+            writer.close().await;
         }
     }
 

@@ -9,7 +9,7 @@ use crate::columns;
 use crate::error::{Result, StoreError};
 use crate::roster::page_limit;
 use crate::store::{in_transaction, reading};
-use crate::users::found_one;
+use crate::users::{LOCK, found_one};
 
 /// A token to be signed.
 #[derive(Clone, Debug)]
@@ -55,6 +55,14 @@ const CREATE: &str = "
     values ($1, $2, $3, $4, $5)
     returning id";
 
+/// Those that open the same: all torrents, or the same one.
+const COUNT: &str = "
+    select count(*)
+    from tokens
+    where user_id = $1
+        and revoked_at is null
+        and (torrent_id = $2 or (torrent_id is null and cast($2 as bigint) is null))";
+
 const REVOKE: &str = "
     update tokens
     set revoked_at = coalesce(revoked_at, $1)
@@ -99,6 +107,34 @@ const PINNED_KEY: &str = "
     from marks
     where name = 'token_key'";
 
+/// The row that a token's number is of.
+macro_rules! create {
+    ($tx:ident, $new:expr) => {{
+        let id: i64 = sqlx::query_scalar(CREATE)
+            .bind(i64::from($new.user.0))
+            .bind(&$new.label)
+            .bind($new.torrent.map(|torrent| i64::from(torrent.0)))
+            .bind(i64::from($new.created_at.0))
+            .bind($new.expires_at.map(|at| i64::from(at.0)))
+            .fetch_one(&mut *$tx)
+            .await?;
+        TokenId(columns::id(id, "tokens.id")?)
+    }};
+}
+
+/// A token like the new one.
+macro_rules! find {
+    ($executor:expr, $new:expr) => {
+        sqlx::query_as::<_, (i64, Option<i64>)>(FIND)
+            .bind($new.torrent.map(|torrent| i64::from(torrent.0)))
+            .bind(i64::from($new.user.0))
+            .bind(&$new.label)
+            .bind(i64::from($new.created_at.0))
+            .fetch_optional($executor)
+            .await?
+    };
+}
+
 impl Store {
     /// The fingerprint of the key that signs this site's tokens: the one given, if there was none yet. With another key,
     /// every announce URL given out so far would be refused.
@@ -115,41 +151,45 @@ impl Store {
 
     /// Gives a token its number. No change row: the trackers know a token by its signature.
     pub async fn create_token(&self, new: &NewToken) -> Result<TokenId> {
+        in_transaction!(self, |tx| { create!(tx, new) })
+    }
+
+    /// The same. `None`: its member has `most` tokens that open the same, or more.
+    pub async fn create_one_of_tokens(&self, new: &NewToken, most: u32) -> Result<Option<TokenId>> {
         in_transaction!(self, |tx| {
-            let id: i64 = sqlx::query_scalar(CREATE)
-                .bind(i64::from(new.user.0))
-                .bind(&new.label)
+            let user = i64::from(new.user.0);
+            sqlx::query(LOCK).bind(user).execute(&mut *tx).await?;
+            let count: i64 = sqlx::query_scalar(COUNT)
+                .bind(user)
                 .bind(new.torrent.map(|torrent| i64::from(torrent.0)))
-                .bind(i64::from(new.created_at.0))
-                .bind(new.expires_at.map(|at| i64::from(at.0)))
                 .fetch_one(&mut *tx)
                 .await?;
-            TokenId(columns::id(id, "tokens.id")?)
+            if count >= i64::from(most) {
+                return Ok(None);
+            }
+            Some(create!(tx, new))
         })
     }
 
-    /// A member's token for one torrent that has this label and is good now: its number, and when it expires.
-    pub async fn find_token(
+    /// A member's token for one torrent that has this label and is good now, or the new one: its number, and when it
+    /// expires. Of many who ask at once, all get the same.
+    pub async fn find_or_create_token(
         &self,
-        user: UserId,
-        torrent: TorrentId,
-        label: &str,
-        now: UnixTime,
-    ) -> Result<Option<(TokenId, Option<UnixTime>)>> {
-        let row: Option<(i64, Option<i64>)> = reading!(self, |pool| {
-            sqlx::query_as(FIND)
-                .bind(i64::from(torrent.0))
-                .bind(i64::from(user.0))
-                .bind(label)
-                .bind(i64::from(now.0))
-                .fetch_optional(pool)
-                .await
-        })?;
-        row.map(|(id, end)| {
-            let end = end.map(|at| columns::time(at, "tokens.expires_at"));
-            Ok((TokenId(columns::id(id, "tokens.id")?), end.transpose()?))
+        new: &NewToken,
+    ) -> Result<(TokenId, Option<UnixTime>)> {
+        // Mostly it is there, and nothing has to be written.
+        let found = reading!(self, |pool| find!(pool, new));
+        if let Some(found) = found {
+            return read_found(found);
+        }
+        in_transaction!(self, |tx| {
+            let user = i64::from(new.user.0);
+            sqlx::query(LOCK).bind(user).execute(&mut *tx).await?;
+            match find!(&mut *tx, new) {
+                Some(found) => read_found(found)?,
+                None => (create!(tx, new), new.expires_at),
+            }
         })
-        .transpose()
     }
 
     /// A member's tokens that aren't revoked, after the one of that number.
@@ -191,6 +231,11 @@ impl Store {
             record_change!(tx, change, Changed::Token(token), at);
         })
     }
+}
+
+fn read_found((id, end): (i64, Option<i64>)) -> Result<(TokenId, Option<UnixTime>)> {
+    let end = end.map(|at| columns::time(at, "tokens.expires_at"));
+    Ok((TokenId(columns::id(id, "tokens.id")?), end.transpose()?))
 }
 
 impl TryFrom<TokenRow> for Token {

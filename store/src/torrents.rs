@@ -1,10 +1,11 @@
 //! Registered torrents: what they contain, the file itself, and whether they may be announced.
 
-use sqlx::{Postgres, Sqlite, Transaction};
+use sqlx::{FromRow, Postgres, Sqlite, Transaction};
 use tracker_core::ids::{InfoHash, TorrentId, UnixTime, UserId};
 use tracker_core::registry::{RegisteredTorrent, TorrentStatus};
 
 use crate::Store;
+use crate::audit::record_audit;
 use crate::category::Category;
 use crate::changes::{Changed, changing, record_change};
 use crate::columns::{self, Word, bigint};
@@ -103,6 +104,29 @@ const CHANGE: &str = "
         status = coalesce($4, status)
     where id = $5 and deleted_at is null";
 
+/// Its row as it was, for whoever reads in the audit what became of it.
+const BEFORE: &str = "
+    select info_hash, name, category, status
+    from torrents
+    where id = $1 and deleted_at is null";
+
+/// What its hash says stays, its number and its age too.
+const RESTORE: &str = "
+    update torrents
+    set deleted_at = null, name = $1, category = $2, description = $3, status = $4, uploader_id = $5
+    where info_hash = $6 and deleted_at is not null
+    returning id";
+
+const REPLACE_METAINFO: &str = "
+    update torrent_metainfo
+    set file = $1
+    where torrent_id = $2";
+
+const IS_DELETED: &str = "
+    select count(*)
+    from torrents
+    where id = $1 and deleted_at is not null";
+
 /// Closed, so that trackers refuse it: they know of no other end.
 const DELETE: &str = "
     update torrents
@@ -174,14 +198,63 @@ impl Store {
         row.map(RegisteredTorrent::try_from).transpose()
     }
 
+    /// Whether a torrent was deleted.
+    pub async fn is_deleted(&self, torrent: TorrentId) -> Result<bool> {
+        let found: i64 = reading!(self, |pool| {
+            sqlx::query_scalar(IS_DELETED)
+                .bind(i64::from(torrent.0))
+                .fetch_one(pool)
+                .await
+        })?;
+        Ok(found > 0)
+    }
+
+    /// Brings a deleted torrent back, with what is said of it now: `false` if there is none of that hash. Its content is
+    /// what it was, as the hash names it.
+    pub async fn restore_torrent(
+        &self,
+        new: &NewTorrent,
+        actor: Option<UserId>,
+        at: UnixTime,
+    ) -> Result<bool> {
+        changing!(self, |tx, change| {
+            let id: Option<i64> = sqlx::query_scalar(RESTORE)
+                .bind(&new.name)
+                .bind(new.category.word())
+                .bind(&new.description)
+                .bind(new.status.word())
+                .bind(new.uploader.map(|user| i64::from(user.0)))
+                .bind(new.info_hash.0.as_slice())
+                .fetch_optional(&mut *tx)
+                .await?;
+            let Some(id) = id else { return Ok(false) };
+            sqlx::query(REPLACE_METAINFO)
+                .bind(new.metainfo.as_slice())
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
+            let torrent = TorrentId(columns::id(id, "torrents.id")?);
+            let subject = subject(&new.info_hash);
+            record_audit!(tx, actor, "torrent.restore", subject, &new.name, at);
+            record_change!(tx, change, Changed::Torrent(torrent), at);
+            true
+        })
+    }
+
     /// Changes what is said of a torrent, and whether it may be announced. One that was deleted isn't there.
     pub async fn change_torrent(
         &self,
         torrent: TorrentId,
         edit: &TorrentEdit,
+        actor: UserId,
         at: UnixTime,
     ) -> Result<()> {
         changing!(self, |tx, change| {
+            let before: Option<BeforeRow> = sqlx::query_as(BEFORE)
+                .bind(i64::from(torrent.0))
+                .fetch_optional(&mut *tx)
+                .await?;
+            let before = before.ok_or(StoreError::NotFound { what: "torrent" })?;
             let updated = sqlx::query(CHANGE)
                 .bind(edit.name.as_deref())
                 .bind(edit.category.map(Word::word))
@@ -191,19 +264,39 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             found_one(updated.rows_affected(), "torrent")?;
+            let detail = edit.describe(&before);
+            record_audit!(tx, actor, "torrent.change", before.subject()?, detail, at);
             record_change!(tx, change, Changed::Torrent(torrent), at);
         })
     }
 
     /// Takes a torrent out of every list, and closes it. Its row stays: accounts go on counting what was done there.
-    pub async fn delete_torrent(&self, torrent: TorrentId, at: UnixTime) -> Result<()> {
+    pub async fn delete_torrent(
+        &self,
+        torrent: TorrentId,
+        actor: UserId,
+        at: UnixTime,
+    ) -> Result<()> {
         changing!(self, |tx, change| {
+            let before: Option<BeforeRow> = sqlx::query_as(BEFORE)
+                .bind(i64::from(torrent.0))
+                .fetch_optional(&mut *tx)
+                .await?;
+            let before = before.ok_or(StoreError::NotFound { what: "torrent" })?;
             let updated = sqlx::query(DELETE)
                 .bind(i64::from(at.0))
                 .bind(i64::from(torrent.0))
                 .execute(&mut *tx)
                 .await?;
             found_one(updated.rows_affected(), "torrent")?;
+            record_audit!(
+                tx,
+                actor,
+                "torrent.delete",
+                before.subject()?,
+                &before.name,
+                at
+            );
             record_change!(tx, change, Changed::Torrent(torrent), at);
         })
     }
@@ -235,6 +328,43 @@ impl Store {
             found_one(updated.rows_affected(), "torrent")?;
             record_change!(tx, change, Changed::Torrent(torrent), at);
         })
+    }
+}
+
+#[derive(FromRow)]
+struct BeforeRow {
+    info_hash: Vec<u8>,
+    name: String,
+    category: String,
+    status: String,
+}
+
+impl BeforeRow {
+    fn subject(&self) -> Result<String> {
+        let hash = columns::array(&self.info_hash, "torrents.info_hash")?;
+        Ok(subject(&InfoHash(hash)))
+    }
+}
+
+/// Whom an audit entry is about, as paths of the API name it.
+fn subject(hash: &InfoHash) -> String {
+    format!("torrent:{hash}")
+}
+
+impl TorrentEdit {
+    /// A description is too long for a line.
+    fn describe(&self, before: &BeforeRow) -> String {
+        let words = |name: &str, from: &str, to: &str| format!("{name}: {from} to {to}");
+        let name = self.name.as_deref();
+        let parts = [
+            name.map(|to| words("name", &before.name, to)),
+            self.category
+                .map(|to| words("category", &before.category, to.word())),
+            self.status
+                .map(|to| words("status", &before.status, to.word())),
+            self.description.as_ref().map(|_| "description".to_owned()),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 }
 

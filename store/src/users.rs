@@ -9,6 +9,7 @@ use crate::Store;
 use crate::changes::{Changed, changing, record_change};
 use crate::columns::{self, Word};
 use crate::error::{Result, StoreError};
+use crate::logins::log_out_everywhere;
 use crate::notifications::{NotificationKind, notify};
 use crate::store::{in_transaction, reading};
 
@@ -120,6 +121,15 @@ const TAKE_INVITE: &str = "
         and (expires_at is null or expires_at > $1)
     returning created_by";
 
+/// As [`TAKE_INVITE`] looks.
+const IS_GOOD_INVITE: &str = "
+    select count(*)
+    from invites
+    where code = $2
+        and used_at is null
+        and revoked_at is null
+        and (expires_at is null or expires_at > $1)";
+
 const INVITE_USED_BY: &str = "
     update invites
     set used_by = $1
@@ -139,6 +149,13 @@ const SET_PASSWORD: &str = "
     update users
     set password_hash = $1
     where id = $2";
+
+/// Keeps others who lock the same member waiting until the transaction ends: what is counted in it stays so. Nothing
+/// changes; SQLite, which has one writer, knows no other words for it.
+pub(crate) const LOCK: &str = "
+    update users
+    set invites = invites
+    where id = $1";
 
 const STATS: &str = "
     select uploaded, downloaded, credits_milli,
@@ -168,27 +185,45 @@ const TOTALS: &str = "
     from users
     where id = $1";
 
+/// A new member's row; its number.
+macro_rules! insert {
+    ($tx:ident, $new:expr) => {
+        sqlx::query_scalar::<_, i64>(CREATE)
+            .bind(&$new.username)
+            .bind(unique_key(&$new.username))
+            .bind(&$new.email)
+            .bind($new.email.as_deref().map(unique_key))
+            .bind(&$new.password_hash)
+            .bind($new.class.word())
+            .bind($new.role.word())
+            .bind($new.passkey.as_ref().map(<[u8; 16]>::as_slice))
+            .bind(i64::from($new.created_at.0))
+            .fetch_one(&mut *$tx)
+            .await?
+    };
+}
+
 impl Store {
     /// Adds a member. `Duplicate` when the username, the email address or the passkey is taken.
     pub async fn create_user(&self, new: &NewUser) -> Result<UserId> {
-        let passkey = new.passkey.as_ref().map(<[u8; 16]>::as_slice);
         changing!(self, |tx, change| {
-            let id: i64 = sqlx::query_scalar(CREATE)
-                .bind(&new.username)
-                .bind(unique_key(&new.username))
-                .bind(&new.email)
-                .bind(new.email.as_deref().map(unique_key))
-                .bind(&new.password_hash)
-                .bind(new.class.word())
-                .bind(new.role.word())
-                .bind(passkey)
-                .bind(i64::from(new.created_at.0))
-                .fetch_one(&mut *tx)
-                .await?;
+            let id = insert!(tx, new);
             let id = UserId(columns::id(id, "users.id")?);
             record_change!(tx, change, Changed::User(id), new.created_at);
             id
         })
+    }
+
+    /// Whether somebody can come with an invite code, as things stand. [`register_user`](Self::register_user) looks again.
+    pub async fn is_good_invite(&self, code: &str, now: UnixTime) -> Result<bool> {
+        let found: i64 = reading!(self, |pool| {
+            sqlx::query_scalar(IS_GOOD_INVITE)
+                .bind(i64::from(now.0))
+                .bind(code)
+                .fetch_one(pool)
+                .await
+        })?;
+        Ok(found > 0)
     }
 
     /// Adds a member who comes with an invite code, which is used up. `NotFound` when the code is none, or no longer good.
@@ -202,18 +237,7 @@ impl Store {
             let (inviter,) = invite.ok_or(StoreError::NotFound {
                 what: "invite code",
             })?;
-            let id: i64 = sqlx::query_scalar(CREATE)
-                .bind(&new.username)
-                .bind(unique_key(&new.username))
-                .bind(&new.email)
-                .bind(new.email.as_deref().map(unique_key))
-                .bind(&new.password_hash)
-                .bind(new.class.word())
-                .bind(new.role.word())
-                .bind(None::<&[u8]>)
-                .bind(i64::from(new.created_at.0))
-                .fetch_one(&mut *tx)
-                .await?;
+            let id = insert!(tx, new);
             sqlx::query(INVITE_USED_BY)
                 .bind(id)
                 .bind(code)
@@ -265,8 +289,13 @@ impl Store {
         })
     }
 
-    /// Gives a member a new password.
-    pub async fn set_password(&self, user: UserId, password_hash: &str) -> Result<()> {
+    /// Gives a member a new password, and ends all of their logins and API keys: whoever stole one is out.
+    pub async fn set_password(
+        &self,
+        user: UserId,
+        password_hash: &str,
+        at: UnixTime,
+    ) -> Result<()> {
         in_transaction!(self, |tx| {
             let updated = sqlx::query(SET_PASSWORD)
                 .bind(password_hash)
@@ -274,6 +303,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             found_one(updated.rows_affected(), "user")?;
+            log_out_everywhere!(tx, user, at);
         })
     }
 
@@ -310,12 +340,14 @@ impl Store {
         row.map(User::try_from).transpose()
     }
 
-    /// Gives a member a new password and role. The tracker needs to know neither.
+    /// Gives a member a new password and role, and ends their logins and API keys, too. The tracker needs to know none of
+    /// it.
     pub async fn set_password_and_role(
         &self,
         user: UserId,
         password_hash: &str,
         role: UserRole,
+        at: UnixTime,
     ) -> Result<()> {
         in_transaction!(self, |tx| {
             let updated = sqlx::query(SET_PASSWORD_AND_ROLE)
@@ -325,6 +357,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             found_one(updated.rows_affected(), "user")?;
+            log_out_everywhere!(tx, user, at);
         })
     }
 

@@ -33,8 +33,10 @@ pub(super) fn routes() -> OpenApiRouter<Site> {
 )]
 async fn register(
     State(site): State<Site>,
+    Extension(address): Extension<Address>,
     Body(new): Body<Registration>,
 ) -> Result<Created<Newcomer>, Problem> {
+    throttle::allow_registration(&site, address).await?;
     Ok(Created(auth::register(&site, new).await?.into()))
 }
 

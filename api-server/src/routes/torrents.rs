@@ -11,11 +11,11 @@ use crate::caller::{Caller, Downloader, Staff, Uploader};
 use crate::etag::Known;
 use crate::form::FORM_MAX;
 use crate::input::{Asked, Body, Created, Named};
-use crate::page::Page;
+use crate::page::{Page, Paging};
 use crate::problem::Problem;
 use crate::services::downloads::{self, TorrentFile};
 use crate::services::torrents::{
-    self, Popular, TorrentChange, TorrentDetailView, TorrentView, Wanted,
+    self, FileView, Popular, TorrentChange, TorrentDetailView, TorrentView, Wanted,
 };
 use crate::services::uploads::{self, Upload, UploadForm, Uploaded};
 use crate::site::Site;
@@ -28,6 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Site> {
         .merge(uploads)
         .routes(routes!(popular))
         .routes(routes!(detail, change, delete))
+        .routes(routes!(files))
         .routes(routes!(download))
 }
 
@@ -53,7 +54,7 @@ async fn list(
 }
 
 /// Register a torrent; for uploaders and staff. One that isn't marked private is marked, which changes its info hash:
-/// `private_added` says so, and you download it again.
+/// `private_added` says so, and you download it again. One that was deleted comes back if staff upload it.
 #[utoipa::path(
     post,
     path = "/api/torrents/",
@@ -117,6 +118,24 @@ async fn detail(
     known.answer(&torrents::detail(&site, &caller, &hash).await?)
 }
 
+/// A torrent's files, in its own order.
+#[utoipa::path(
+    get,
+    path = "/api/torrents/{hash}/files/",
+    operation_id = "torrent_files",
+    tag = "torrents",
+    params(("hash" = String, Path, description = "40 hex digits"), Paging),
+    responses((status = 200, body = Page<FileView>))
+)]
+async fn files(
+    State(site): State<Site>,
+    caller: Caller,
+    Named(hash): Named<String>,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<Page<FileView>>, Problem> {
+    Ok(Json(torrents::files(&site, &caller, &hash, &paging).await?))
+}
+
 /// Change what is said of a torrent; for whoever brought it, and for staff. `status` is for staff alone.
 #[utoipa::path(
     patch,
@@ -136,7 +155,7 @@ async fn change(
     Ok(Json(torrents::change(&site, &caller, &hash, change).await?))
 }
 
-/// Delete a torrent; for staff. Trackers refuse it within two seconds.
+/// Delete a torrent; for staff. Trackers refuse it within two seconds. Uploaded again by staff, it comes back.
 #[utoipa::path(
     delete,
     path = "/api/torrents/{hash}/",

@@ -40,7 +40,8 @@ async fn profile(caller: Caller) -> Json<Profile> {
     Json(caller.user.into())
 }
 
-/// Change your email address or your password. Needs the password as it is; a new one ends every login.
+/// Change your email address or your password. Needs the password as it is; a new one ends every login, this one too, and
+/// every API key. Announce tokens stay.
 #[utoipa::path(
     patch,
     path = "/api/user/profile/",
@@ -133,7 +134,8 @@ async fn list_tokens(
     Ok(Json(tokens::list(&site, caller.user.id, &paging).await?))
 }
 
-/// A fresh announce URL. The token is shown this once.
+/// A fresh announce URL. The token is shown this once. You have at most 50 that open every torrent, and 50 for each one
+/// torrent, until you revoke some.
 #[utoipa::path(
     post,
     path = "/api/user/tokens/",
@@ -175,7 +177,7 @@ async fn list_api_keys(
     Ok(Json(tokens::api_keys(&site, caller.user.id).await?))
 }
 
-/// A key for a bot or a feed reader, with as little as it needs. It is shown this once. Needs a login.
+/// A key for a bot or a feed reader, with as little as it needs. It is shown this once. Needs a login. You have 50 at most.
 #[utoipa::path(
     post,
     path = "/api/user/api-keys/",
@@ -188,7 +190,7 @@ async fn create_api_key(
     caller: LoggedIn,
     Body(asked): Body<ApiKeyRequest>,
 ) -> Result<Created<FreshApiKey>, Problem> {
-    let fresh = tokens::create_api_key(&site, &caller.user, asked).await?;
+    let fresh = tokens::create_api_key(&site, &caller, asked).await?;
     Ok(Created(fresh))
 }
 

@@ -86,7 +86,7 @@ pub struct ProfileChange {
     /// Another address; needs `current_password`.
     #[schema(max_length = 254)]
     pub email: Option<String>,
-    /// Another password, 8 to 256 characters; needs `current_password`, and ends every login.
+    /// Another password, 8 to 256 characters; needs `current_password`, and ends every login and every API key.
     #[schema(min_length = 8, max_length = 256)]
     pub password: Option<String>,
     /// The password as it is.
@@ -147,8 +147,7 @@ pub(crate) async fn change(
     }
     if let Some(password) = change.password {
         let hash = passwords::hash_in_turn(password).await?;
-        site.store.set_password(user.id, &hash).await?;
-        site.store.revoke_logins(user.id, site.now()).await?;
+        site.store.set_password(user.id, &hash, site.now()).await?;
     }
     let found = site.store.user(user.id).await?;
     Ok(found.ok_or(Problem::NOT_FOUND)?.into())

@@ -94,7 +94,7 @@ pub struct Counts {
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UserPatch {
-    /// Disabled, they are logged out everywhere, and trackers refuse them within two seconds.
+    /// Disabled, they are logged out everywhere, their API keys are over, and trackers refuse them within two seconds.
     pub status: Option<Status>,
     /// What they may do.
     pub role: Option<Role>,

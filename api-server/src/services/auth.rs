@@ -79,6 +79,15 @@ pub(crate) async fn register(site: &Site, new: Registration) -> Result<User, Pro
         wrong = wrong.and("password", right);
     }
     wrong.unless_none()?;
+    let bad_code = || Problem::invalid("invite_code", "a code that nobody has used yet");
+    // Before the password is hashed: whoever guesses codes doesn't keep us busy.
+    if !site
+        .store
+        .is_good_invite(&new.invite_code, site.now())
+        .await?
+    {
+        return Err(bad_code());
+    }
     let user = NewUser {
         username: new.username,
         email: Some(new.email),
@@ -92,7 +101,7 @@ pub(crate) async fn register(site: &Site, new: Registration) -> Result<User, Pro
     let id = registered.map_err(|error| match error {
         StoreError::NotFound {
             what: "invite code",
-        } => Problem::invalid("invite_code", "a code that nobody has used yet"),
+        } => bad_code(),
         error => error.into(),
     })?;
     find(site, id).await
@@ -106,15 +115,21 @@ pub(crate) async fn log_in(site: &Site, login: Login) -> Result<Tokens, Problem>
     }
     let user = site.store.find_user(&login.username).await?;
     let hash = user.as_ref().and_then(|user| user.password_hash.clone());
-    let is_right = passwords::is_right_in_turn(login.password, hash).await?;
-    let user = user
+    let is_right = passwords::is_right_in_turn(login.password, hash.clone()).await?;
+    let (user, hash) = user
+        .zip(hash)
         .filter(|_| is_right)
         .ok_or(Problem::WRONG_CREDENTIALS)?;
     if user.status == MemberStatus::Disabled {
         return Err(Problem::DISABLED);
     }
     let now = site.now();
-    let login = site.store.create_login(user.id, now, end(now)).await?;
+    let login = site
+        .store
+        .create_login(user.id, &hash, now, end(now))
+        .await?;
+    // Their password was changed, or they were disabled, while it was compared.
+    let login = login.ok_or(Problem::WRONG_CREDENTIALS)?;
     tokens(site, login, 0, now)
 }
 

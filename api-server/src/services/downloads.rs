@@ -1,6 +1,6 @@
 //! The .torrent that a member's client takes: their own announce URL is in it.
 
-use tracker_core::key::Token;
+use store::NewToken;
 use tracker_core::metainfo::for_member;
 use utoipa::ToSchema;
 
@@ -32,25 +32,15 @@ pub(crate) async fn download(
     hash: &str,
 ) -> Result<Download, Problem> {
     let found = torrents::find(site, caller, hash).await?.listed;
-    let (user, torrent) = (caller.user.id, found.id);
-    let known = site
-        .store
-        .find_token(user, torrent, LABEL, site.now())
-        .await?;
-    let key = match known {
-        Some((id, expires_at)) => site.token_key.sign(&Token {
-            id,
-            user,
-            torrent: Some(torrent),
-            expires_at,
-        }),
-        None => {
-            let label = LABEL.to_owned();
-            tokens::sign(site, user, label, Some(torrent), None)
-                .await?
-                .1
-        }
+    let torrent = found.id;
+    let token = NewToken {
+        user: caller.user.id,
+        label: LABEL.to_owned(),
+        torrent: Some(torrent),
+        created_at: site.now(),
+        expires_at: None,
     };
+    let key = tokens::one_of_its_kind(site, &token).await?;
     let stored = site.store.metainfo(torrent).await?;
     let file = for_member(&stored, &site.announce_url(&key)).map_err(|error| {
         tracing::error!(%error, torrent = torrent.0, "a stored .torrent can't be read");

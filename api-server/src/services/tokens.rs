@@ -1,11 +1,13 @@
 //! Announce tokens and API keys: what a member gives to their clients and bots.
 
 use serde::{Deserialize, Serialize};
-use store::{ApiKey, ApiKeyId, NewApiKey, NewToken, User};
-use tracker_core::ids::{InfoHash, TokenId, TorrentId, UnixTime, UserId};
+use store::{ApiKey, ApiKeyId, NewApiKey, NewToken, Store, StoreError, User};
+use tracker_core::ids::{InfoHash, TokenId, UnixTime, UserId};
+use tracker_core::key::{Token, TokenKey};
 use tracker_core::registry::TorrentStatus;
 use utoipa::ToSchema;
 
+use crate::caller::LoggedIn;
 use crate::credentials::{Secret, digest, write_api_key};
 use crate::names;
 use crate::page::{Page, Paging};
@@ -15,7 +17,10 @@ use crate::site::Site;
 use crate::time::Time;
 
 /// API keys that one member has at most: the list is short, and each is a way in.
-const API_KEYS_MAX: usize = 50;
+const API_KEYS_MAX: u32 = 50;
+
+/// Announce tokens that one member has at most that open every torrent, and as many for each one torrent: a client has one.
+const TOKENS_MAX: u32 = 50;
 
 /// An announce token to be.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
@@ -144,7 +149,21 @@ pub(crate) async fn create(
         _ => None,
     };
     let expires_at = expires_at.unwrap_or_default();
-    let (id, token) = sign(site, user.id, asked.label, torrent, expires_at).await?;
+    let new = NewToken {
+        user: user.id,
+        label: asked.label,
+        torrent,
+        created_at: now,
+        expires_at,
+    };
+    let id = site.store.create_one_of_tokens(&new, TOKENS_MAX).await?;
+    let id = id.ok_or_else(|| {
+        let torrents = torrent.map_or("all torrents", |_| "this torrent");
+        Problem::CONFLICT.detail(format!(
+            "you have {TOKENS_MAX} announce tokens for {torrents}: revoke one first"
+        ))
+    })?;
+    let token = text(&site.token_key, &new, id, expires_at);
     Ok(FreshToken {
         id: id.0,
         announce_url: site.announce_url(&token),
@@ -153,33 +172,34 @@ pub(crate) async fn create(
     })
 }
 
-/// Writes a token down and signs it.
+/// Writes a token down and signs it: the operator's, of whom nobody counts them.
 ///
 /// # Errors
 ///
 /// When the database can't take it.
 pub async fn sign(
-    site: &Site,
-    user: UserId,
-    label: String,
-    torrent: Option<TorrentId>,
-    expires_at: Option<UnixTime>,
-) -> Result<(TokenId, String), store::StoreError> {
-    let new = NewToken {
-        user,
-        label,
-        torrent,
-        created_at: site.now(),
-        expires_at,
-    };
-    let id = site.store.create_token(&new).await?;
-    let token = tracker_core::key::Token {
+    store: &Store,
+    key: &TokenKey,
+    new: &NewToken,
+) -> Result<(TokenId, String), StoreError> {
+    let id = store.create_token(new).await?;
+    Ok((id, text(key, new, id, new.expires_at)))
+}
+
+/// The one token of a member's that goes by this label for one torrent.
+pub(crate) async fn one_of_its_kind(site: &Site, new: &NewToken) -> Result<String, StoreError> {
+    let (id, expires_at) = site.store.find_or_create_token(new).await?;
+    Ok(text(&site.token_key, new, id, expires_at))
+}
+
+/// What stands in an announce URL.
+fn text(key: &TokenKey, new: &NewToken, id: TokenId, expires_at: Option<UnixTime>) -> String {
+    key.sign(&Token {
         id,
-        user,
-        torrent,
+        user: new.user,
+        torrent: new.torrent,
         expires_at,
-    };
-    Ok((id, site.token_key.sign(&token)))
+    })
 }
 
 pub(crate) async fn list(
@@ -213,7 +233,7 @@ pub(crate) async fn revoke(site: &Site, user: UserId, id: u32) -> Result<(), Pro
 
 pub(crate) async fn create_api_key(
     site: &Site,
-    user: &User,
+    caller: &LoggedIn,
     asked: ApiKeyRequest,
 ) -> Result<FreshApiKey, Problem> {
     let now = site.now();
@@ -229,23 +249,29 @@ pub(crate) async fn create_api_key(
         wrong = wrong.and("expires_in", right);
     }
     wrong.unless_none()?;
-    if site.store.api_keys(user.id).await?.len() >= API_KEYS_MAX {
-        return Err(Problem::CONFLICT.detail(format!(
-            "you have {API_KEYS_MAX} API keys: revoke one first"
-        )));
-    }
     let expires_at = expires_at.unwrap_or_default();
     let secret: Secret = rand::random();
     let scopes = Scopes::new(asked.scopes);
     let new = NewApiKey {
-        user: user.id,
+        user: caller.user.id,
+        login: caller.login,
         label: asked.label,
         digest: digest(&secret),
         scopes: scopes.write(),
         created_at: now,
         expires_at,
     };
-    let id = site.store.create_api_key(&new).await?;
+    let created = site.store.create_api_key(&new, API_KEYS_MAX).await;
+    let id = created.map_err(|error| match error {
+        // It ended a moment ago.
+        StoreError::NotFound { what: "login" } => Problem::UNAUTHENTICATED,
+        error => error.into(),
+    })?;
+    let id = id.ok_or_else(|| {
+        Problem::CONFLICT.detail(format!(
+            "you have {API_KEYS_MAX} API keys: revoke one first"
+        ))
+    })?;
     Ok(FreshApiKey {
         id: id.0,
         api_key: write_api_key(id, &secret),

@@ -1,7 +1,7 @@
 //! Torrents: finding them, and what is said of them.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use store::{Listed, Sight, Sort, TorrentDetail, TorrentEdit, TorrentQuery};
+use store::{Listed, NewFile, Sight, Sort, TorrentDetail, TorrentEdit, TorrentQuery};
 use tracker_core::ids::{InfoHash, UserId};
 use tracker_core::registry;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
@@ -20,6 +20,9 @@ const SEARCH_MAX: usize = 200;
 
 /// The popular ones.
 const POPULAR: u32 = 50;
+
+/// Files that a torrent's detail has: more than people read.
+const DETAIL_FILES: u32 = 1000;
 
 /// What a torrent is about: one of the store's list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,7 +138,8 @@ pub struct TorrentDetailView {
     pub torrent: TorrentView,
     /// Whoever brought it says more.
     pub description: String,
-    /// In the .torrent's order.
+    /// In the .torrent's order, the first 1000. `file_count` says how many there are, `/api/torrents/{hash}/files/` has all.
+    #[schema(max_items = 1000)]
     pub files: Vec<FileView>,
     /// Bytes of a piece.
     pub piece_length: u64,
@@ -287,21 +291,33 @@ pub(crate) async fn detail(
     hash: &str,
 ) -> Result<TorrentDetailView, Problem> {
     let found = find(site, caller, hash).await?;
-    let files = site.store.torrent_files(found.listed.id).await?;
+    let files = site
+        .store
+        .torrent_files(found.listed.id, 0, DETAIL_FILES)
+        .await?;
     Ok(TorrentDetailView {
         torrent: found.listed.into(),
         description: found.description,
-        files: files
-            .into_iter()
-            .map(|file| FileView {
-                path: file.path,
-                length: file.length,
-            })
-            .collect(),
+        files: files.into_iter().map(FileView::from).collect(),
         piece_length: found.piece_length,
         private: found.private,
         info_hash_v2: found.info_hash_v2.map(|hash| hash.to_string()),
     })
+}
+
+/// All of its files, in pages.
+pub(crate) async fn files(
+    site: &Site,
+    caller: &Caller,
+    hash: &str,
+    paging: &Paging,
+) -> Result<Page<FileView>, Problem> {
+    let (limit, cursor) = paging.read()?;
+    let [from] = cursor.unwrap_or([0_i64]);
+    let torrent = find(site, caller, hash).await?.listed.id;
+    let rows = site.store.torrent_files(torrent, from, limit + 1).await?;
+    let next = from.saturating_add(limit.into());
+    Ok(Page::new(rows, limit, |_| [next], FileView::from))
 }
 
 /// By whoever brought it, and by staff.
@@ -335,7 +351,7 @@ pub(crate) async fn change(
     if edit != TorrentEdit::default() {
         let torrent = found.listed.id;
         site.store
-            .change_torrent(torrent, &edit, site.now())
+            .change_torrent(torrent, &edit, caller.user.id, site.now())
             .await?;
     }
     detail(site, caller, hash).await
@@ -344,8 +360,20 @@ pub(crate) async fn change(
 /// By staff.
 pub(crate) async fn delete(site: &Site, caller: &Caller, hash: &str) -> Result<(), Problem> {
     let found = find(site, caller, hash).await?;
-    let now = site.now();
-    Ok(site.store.delete_torrent(found.listed.id, now).await?)
+    let (torrent, actor) = (found.listed.id, caller.user.id);
+    Ok(site
+        .store
+        .delete_torrent(torrent, actor, site.now())
+        .await?)
+}
+
+impl From<NewFile> for FileView {
+    fn from(file: NewFile) -> Self {
+        Self {
+            path: file.path,
+            length: file.length,
+        }
+    }
 }
 
 impl From<Listed> for TorrentView {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use store::{NewFile, NewTorrent, Store, StoreError};
-use tracker_core::ids::UnixTime;
+use tracker_core::ids::{UnixTime, UserId};
 use tracker_core::metainfo::{Error, File, Metainfo, for_member, made_private};
 use tracker_core::registry::{RegisteredTorrent, TorrentStatus};
 use utoipa::ToSchema;
@@ -66,6 +66,17 @@ pub enum Marking {
     Private,
 }
 
+/// Who registers a torrent, which says whether one that was deleted comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// At the command line: it does.
+    Operator,
+    /// It does.
+    Staff(UserId),
+    /// It doesn't.
+    Member,
+}
+
 /// What came of registering.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Registered {
@@ -73,6 +84,8 @@ pub enum Registered {
     Now,
     /// One of its hashes leads to this one already.
     Before(RegisteredTorrent),
+    /// The same, and that one was deleted.
+    Deleted(RegisteredTorrent),
 }
 
 /// Reads a .torrent: an open torrent of nobody's, and whether it was marked private here.
@@ -111,21 +124,37 @@ pub fn read(bytes: &[u8], marking: Marking) -> Result<(NewTorrent, bool), Error>
     Ok((torrent, made.is_some()))
 }
 
-/// Registers a torrent, unless it is there.
+/// Registers a torrent, unless it is there. One that was deleted comes back, if it isn't for a member to say.
 ///
 /// # Errors
 ///
 /// When the database can't take it.
-pub async fn register(store: &Store, torrent: &NewTorrent) -> Result<Registered, StoreError> {
+pub async fn register(
+    store: &Store,
+    torrent: &NewTorrent,
+    by: By,
+) -> Result<Registered, StoreError> {
     let taken = match store.add_torrent(torrent).await {
         Ok(_) => return Ok(Registered::Now),
         Err(error @ StoreError::Duplicate { .. }) => error,
         Err(error) => return Err(error),
     };
+    let now = torrent.created_at;
+    let is_back = match by {
+        By::Operator => store.restore_torrent(torrent, None, now).await?,
+        By::Staff(actor) => store.restore_torrent(torrent, Some(actor), now).await?,
+        By::Member => false,
+    };
+    if is_back {
+        return Ok(Registered::Now);
+    }
     for hash in [Some(torrent.info_hash), torrent.info_hash_v2] {
         let Some(hash) = hash else { continue };
         if let Some(found) = store.find_torrent(&hash).await? {
-            return Ok(Registered::Before(found));
+            return Ok(match store.is_deleted(found.id).await? {
+                true => Registered::Deleted(found),
+                false => Registered::Before(found),
+            });
         }
     }
     Err(taken)
@@ -181,11 +210,21 @@ pub(crate) async fn upload(
     if let Some(name) = upload.name {
         torrent.name = name;
     }
-    match register(&site.store, &torrent).await? {
+    let by = match caller.is_staff() {
+        true => By::Staff(caller.user.id),
+        false => By::Member,
+    };
+    match register(&site.store, &torrent, by).await? {
         Registered::Now => {}
         Registered::Before(found) => {
             let hash = found.info_hash;
             return Err(Problem::TAKEN.detail(format!("{hash} is registered already")));
+        }
+        Registered::Deleted(found) => {
+            let hash = found.info_hash;
+            return Err(Problem::TAKEN.detail(format!(
+                "{hash} was deleted: staff can bring it back, by uploading it again"
+            )));
         }
     }
     let told = "it wasn't marked private, so it was marked here, which changed its info hash: download it again, and seed \

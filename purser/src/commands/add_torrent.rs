@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use api_server::services::uploads::{self, Marking, Registered};
+use api_server::services::uploads::{self, By, Marking, Registered};
 use serde_json::json;
 use store::{NewTorrent, Store};
 use tracker_core::bencode;
@@ -70,9 +70,9 @@ fn read(path: &Path) -> Result<NewTorrent> {
     Ok(read.with_context(|| path.display().to_string())?.0)
 }
 
-/// `false`: it was there already, or came twice.
+/// `false`: it was there already, or came twice. One that was deleted comes back.
 async fn register(store: &Store, torrent: &NewTorrent) -> Result<bool> {
-    match uploads::register(store, torrent).await? {
+    match uploads::register(store, torrent, By::Operator).await? {
         Registered::Now => Ok(true),
         Registered::Before(found)
             if found.info_hash == torrent.info_hash
@@ -80,7 +80,9 @@ async fn register(store: &Store, torrent: &NewTorrent) -> Result<bool> {
         {
             Ok(false)
         }
-        Registered::Before(found) => bail!("{}: has the same v2 hash", found.info_hash),
+        Registered::Before(found) | Registered::Deleted(found) => {
+            bail!("{}: has the same v2 hash", found.info_hash)
+        }
     }
 }
 

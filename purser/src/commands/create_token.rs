@@ -1,16 +1,19 @@
 //! `purser create-token`: another announce URL for a member, if need be for one torrent or for some time only.
 
 use anyhow::{Context, Result};
+use api_server::services::tokens;
 use serde_json::json;
-use store::{NewToken, Store};
-use tracker_core::ids::{TokenId, TorrentId, UnixTime, UserId};
-use tracker_core::key::{Token, TokenKey};
+use store::NewToken;
+use tracker_core::ids::{UnixTime, UserId};
 
 use super::{block_on, find_member, open_store, print, print_json, site_key};
 use crate::cli::CreateToken;
 use crate::config::Config;
 
 const LABEL: &str = "from the operator";
+
+/// What a member's first token is called.
+const FIRST_LABEL: &str = "default";
 
 pub(crate) fn run(config: &Config, args: &CreateToken, json: bool) -> Result<()> {
     let expires_at = args.expires_in.map(expiry).transpose()?;
@@ -29,7 +32,14 @@ pub(crate) fn run(config: &Config, args: &CreateToken, json: bool) -> Result<()>
             }
             None => None,
         };
-        let signed = sign_new(&store, &key, user.id, LABEL, torrent, expires_at).await?;
+        let new = NewToken {
+            user: user.id,
+            label: LABEL.to_owned(),
+            torrent,
+            created_at: UnixTime::now(),
+            expires_at,
+        };
+        let signed = tokens::sign(&store, &key, &new).await?;
         store.close().await;
         Ok(signed)
     })?;
@@ -52,28 +62,13 @@ fn expiry(secs: u32) -> Result<UnixTime> {
     })
 }
 
-/// Writes a token down and signs it.
-pub(super) async fn sign_new(
-    store: &Store,
-    key: &TokenKey,
-    user: UserId,
-    label: &str,
-    torrent: Option<TorrentId>,
-    expires_at: Option<UnixTime>,
-) -> Result<(TokenId, String)> {
-    let new = NewToken {
+/// A member's first token, as the operator makes it.
+pub(super) fn first_token(user: UserId) -> NewToken {
+    NewToken {
         user,
-        label: label.to_owned(),
-        torrent,
+        label: FIRST_LABEL.to_owned(),
+        torrent: None,
         created_at: UnixTime::now(),
-        expires_at,
-    };
-    let id = store.create_token(&new).await?;
-    let token = Token {
-        id,
-        user,
-        torrent,
-        expires_at,
-    };
-    Ok((id, key.sign(&token)))
+        expires_at: None,
+    }
 }

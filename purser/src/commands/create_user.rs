@@ -1,19 +1,17 @@
 //! `purser create-user`: a member, and the URL to announce to.
 
 use anyhow::{Context, Result};
+use api_server::services::tokens;
 use serde_json::json;
 use store::{NewUser, UserRole};
 use tracker_core::ids::UnixTime;
 
-use super::create_token::sign_new;
+use super::create_token::first_token;
 use super::{
     block_on, hash_password, open_store, password_from_stdin, print, print_json, site_key,
 };
 use crate::cli::CreateUser;
 use crate::config::Config;
-
-/// What a member's first token is called.
-const FIRST_LABEL: &str = "default";
 
 pub(crate) fn run(config: &Config, args: &CreateUser, json: bool) -> Result<()> {
     let password = password_from_stdin(args.password_stdin)?;
@@ -36,7 +34,7 @@ pub(crate) fn run(config: &Config, args: &CreateUser, json: bool) -> Result<()> 
             .with_context(|| new.username.clone())?;
         let announce_key = match new.passkey {
             Some(passkey) => hex::encode(passkey),
-            None => sign_new(&store, &key, id, FIRST_LABEL, None, None).await?.1,
+            None => tokens::sign(&store, &key, &first_token(id)).await?.1,
         };
         store.close().await;
         Ok((id, announce_key))

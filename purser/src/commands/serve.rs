@@ -129,7 +129,8 @@ impl Running {
         let (stop, stopped) = watch::channel(false);
         let mut parts = JoinSet::new();
         let observer = Observer::install()?;
-        let metrics = serve_http(doors.metrics, observer.router(), stopped.clone());
+        let metrics = observer.router();
+        let metrics = serve_http(doors.metrics, metrics, Vec::new(), stopped.clone());
         parts.spawn(async { ("the metrics listener", metrics.await) });
 
         let store = open(config.clone()).await?;
@@ -162,14 +163,15 @@ impl Running {
         if let Some(listener) = doors.api {
             let announce = addresses.announce.clone();
             let announce = announce.unwrap_or_else(|| config.public_url());
-            let mut site = settings::site(config, store.clone(), token_key, announce)?;
+            let mut site = settings::site(config, store.for_requests(), token_key, announce)?;
             site.configuration = live::configuration(options);
             api = Some(Arc::clone(&site.live));
             let options = api_server::Options {
                 allowed_hosts: config.api.allowed_hosts.clone(),
             };
             let router = api_server::router(site, options);
-            let serving = serve_http(listener, router, stopped.clone());
+            let proxies = config.tracker.trusted_proxies.clone();
+            let serving = serve_http(listener, router, proxies, stopped.clone());
             parts.spawn(async { ("the API", serving.await) });
             let counting = statistics::keep_counting(store.clone(), stopped.clone());
             parts.spawn(async { ("the statistics", counting.await) });

@@ -53,7 +53,7 @@ pub(crate) async fn create_or_reset(
 ) -> Result<(UserId, bool)> {
     if let Some(user) = store.find_user(name).await? {
         store
-            .set_password_and_role(user.id, &password_hash, UserRole::Admin)
+            .set_password_and_role(user.id, &password_hash, UserRole::Admin, UnixTime::now())
             .await?;
         return Ok((user.id, false));
     }

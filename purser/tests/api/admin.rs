@@ -161,6 +161,7 @@ fn a_disabled_member_is_out_everywhere(database: Database) {
     let seeding = "uploaded=0&downloaded=0&left=0";
     let reply = club.server.announce_when_known(key, &hash, 6881, seeding);
     assert!(reply.contains("8:interval"), "{reply}");
+    let bot = ann.bot(&["read"]);
     let path = path(&ann);
     let disabled = admin.patch(&path, json!({ "status": "disabled" }));
     let since = std::time::Instant::now();
@@ -185,6 +186,8 @@ fn a_disabled_member_is_out_everywhere(database: Database) {
     });
     // The login of before is over for good.
     ann.get("/api/user/profile/")
+        .is_problem(401, "unauthenticated");
+    bot.get("/api/user/profile/")
         .is_problem(401, "unauthenticated");
     club.anonymous().logged_in("ann", PASSWORD);
 }

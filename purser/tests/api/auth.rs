@@ -9,11 +9,13 @@ on_both_databases!(
     an_invite_code_makes_one_member,
     wrong_fields_are_all_named_and_nothing_is_written,
     of_many_who_come_with_one_code_one_gets_in,
+    a_wrong_code_is_refused_before_anything_is_hashed,
     names_and_passwords_that_are_wrong_get_the_same_answer,
     a_refresh_token_used_twice_ends_the_login,
     of_two_refreshes_at_once_one_succeeds,
     after_logging_out_nothing_of_that_login_is_good,
-    a_new_password_ends_every_login,
+    a_new_password_ends_every_login_and_every_api_key,
+    a_password_from_the_operator_ends_them_too,
     a_disabled_member_is_refused_at_once,
 );
 
@@ -109,6 +111,27 @@ fn of_many_who_come_with_one_code_one_gets_in(database: Database) {
     );
 }
 
+fn a_wrong_code_is_refused_before_anything_is_hashed(database: Database) {
+    let club = Club::open(database);
+    let anonymous = club.anonymous();
+    let computed = |ask: &dyn Fn()| {
+        let before = club.server.cpu_ticks();
+        (0..12).for_each(|_| ask());
+        club.server.cpu_ticks() - before
+    };
+    let logins = computed(&|| {
+        anonymous
+            .log_in("nobody", PASSWORD)
+            .is_problem(401, "wrong-credentials");
+    });
+    let registrations = computed(&|| {
+        anonymous
+            .register("ann", "no such code")
+            .minds(&["invite_code"]);
+    });
+    assert!(2 * registrations < logins, "{registrations} and {logins}");
+}
+
 fn names_and_passwords_that_are_wrong_get_the_same_answer(database: Database) {
     let club = Club::open(database);
     club.member("ann");
@@ -195,7 +218,7 @@ fn after_logging_out_nothing_of_that_login_is_good(database: Database) {
         .is_problem(401, "bad-refresh-token");
 }
 
-fn a_new_password_ends_every_login(database: Database) {
+fn a_new_password_ends_every_login_and_every_api_key(database: Database) {
     let club = Club::open(database);
     let ann = club.member("ann");
     let elsewhere = club.anonymous().logged_in("ann", PASSWORD);
@@ -205,6 +228,7 @@ fn a_new_password_ends_every_login(database: Database) {
     let changed = change(json!({ "email": "new@example.org", "current_password": PASSWORD }));
     assert_eq!(changed.json()["email"], "new@example.org");
     assert_eq!(elsewhere.get("/api/user/profile/").status, 200);
+    let bot = ann.bot(&["read"]);
     let changed = change(json!({ "password": "another password", "current_password": PASSWORD }));
     assert_eq!(changed.status, 200, "{changed:?}");
     ann.get("/api/user/profile/")
@@ -212,10 +236,24 @@ fn a_new_password_ends_every_login(database: Database) {
     elsewhere
         .get("/api/user/profile/")
         .is_problem(401, "unauthenticated");
+    bot.get("/api/user/profile/")
+        .is_problem(401, "unauthenticated");
     club.anonymous()
         .log_in("ann", PASSWORD)
         .is_problem(401, "wrong-credentials");
     club.anonymous().logged_in("ann", "another password");
+}
+
+fn a_password_from_the_operator_ends_them_too(database: Database) {
+    let club = Club::open(database);
+    let admin = club.admin();
+    let bot = admin.bot(&["read"]);
+    club.site.run("setup-admin --username admin");
+    for caller in [admin, bot] {
+        caller
+            .get("/api/user/profile/")
+            .is_problem(401, "unauthenticated");
+    }
 }
 
 fn a_disabled_member_is_refused_at_once(database: Database) {

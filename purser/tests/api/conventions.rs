@@ -50,6 +50,13 @@ fn every_reply_has_its_headers() {
     }
     let sent = anonymous.call("GET", "/api/", &[("x-request-id", "mine-7")], Vec::new());
     assert_eq!(sent.header("x-request-id"), "mine-7");
+    for strange in ["x".repeat(129).as_str(), "a b", "a\tb", ""] {
+        let sent = anonymous.call("GET", "/api/", &[("x-request-id", strange)], Vec::new());
+        assert_eq!(sent.header("x-request-id").len(), 36, "{strange}");
+    }
+    let twice = [("x-request-id", "one"), ("x-request-id", "two")];
+    let sent = anonymous.call("GET", "/api/", &twice, Vec::new());
+    assert_eq!(sent.header("x-request-id").len(), 36);
     let unauthenticated = anonymous.get("/api/user/profile/");
     assert_eq!(unauthenticated.header("www-authenticate"), "Bearer");
 }

@@ -11,6 +11,7 @@ on_both_databases!(
     a_key_belongs_to_one_request_of_one_member,
     what_was_refused_may_be_sent_again,
     an_answer_is_nobodys_who_may_not_ask,
+    what_was_interrupted_may_be_sent_again_after_a_while,
 );
 
 fn post(caller: &Caller, key: &str, body: &Value) -> Answer {
@@ -75,6 +76,7 @@ fn a_key_belongs_to_one_request_of_one_member(database: Database) {
     assert_eq!(post(&bob, "key-1", &json!({ "label": "a" })).status, 201);
     post(&ann, "", &json!({})).is_problem(400, "malformed");
     post(&ann, &"x".repeat(256), &json!({})).is_problem(400, "malformed");
+    post(&ann, "a\tb", &json!({})).is_problem(400, "malformed");
     post(&club.anonymous(), "key-1", &json!({})).is_problem(401, "unauthenticated");
 }
 
@@ -104,4 +106,27 @@ fn an_answer_is_nobodys_who_may_not_ask(database: Database) {
     let bot = ann.with(made.json()["api_key"].as_str().unwrap());
     ask(&bot, &["write"]).is_problem(422, "idempotency-key-reused");
     assert_eq!(ask(&ann, &["write"]).header("idempotency-replayed"), "true");
+}
+
+fn what_was_interrupted_may_be_sent_again_after_a_while(database: Database) {
+    let club = Club::open(database);
+    let ann = club.member("ann");
+    let body = json!({ "label": "seedbox" });
+    assert_eq!(post(&ann, "key-1", &body).status, 201);
+    let interrupt = |secs: u32| {
+        let rows: Vec<(i64,)> = club.site.rows(&format!(
+            "update idempotency_keys set status = null, answer = null, created_at = created_at - {secs} returning created_at"
+        ));
+        assert_eq!(rows.len(), 1);
+    };
+    interrupt(60);
+    post(&ann, "key-1", &body).is_problem(409, "conflict");
+    interrupt(61);
+    post(&ann, "key-1", &json!({})).is_problem(422, "idempotency-key-reused");
+    let again = post(&ann, "key-1", &body);
+    assert_eq!(
+        (again.status, again.header("idempotency-replayed")),
+        (201, "")
+    );
+    assert_eq!(post(&ann, "key-1", &body).text, again.text);
 }

@@ -57,6 +57,16 @@ fn passwords_cant_be_tried_without_end() {
 }
 
 #[test]
+fn invite_codes_cant_be_tried_without_end() {
+    let club = Club::open(Database::Sqlite);
+    let code = club.site.run("create-invite");
+    let anonymous = club.anonymous();
+    let refused = until_too_many(30, || anonymous.register("ann", "a guess"));
+    refused.is_problem(429, "too-many-requests");
+    assert_eq!(anonymous.register("ann", &code).status, 429);
+}
+
+#[test]
 fn a_proxy_is_believed_only_if_it_is_trusted() {
     let forwarded = |club: &Club, ip: &str| {
         let headers = [("x-forwarded-for", ip)];

@@ -12,6 +12,7 @@ mod people;
 
 mod admin;
 mod auth;
+mod connections;
 mod conventions;
 mod credits;
 mod docs;

@@ -78,14 +78,7 @@ impl Club {
     /// The same, who may do more.
     pub(crate) fn somebody(&self, name: &str, role: store::UserRole) -> Caller {
         let caller = self.member(name);
-        crate::site::runtime().block_on(async {
-            let store = store::Store::open(&self.site.database_url()).await.unwrap();
-            let user = store.find_user(name).await.unwrap().unwrap();
-            let hash = user.password_hash.unwrap();
-            let set = store.set_password_and_role(user.id, &hash, role).await;
-            set.unwrap();
-            store.close().await;
-        });
+        self.set_role(name, &format!("{role:?}").to_lowercase());
         caller
     }
 }
@@ -111,6 +104,14 @@ impl Caller {
             bearer: Some(bearer.to_owned()),
             ..self.clone()
         }
+    }
+
+    /// The same, with an API key that may do that.
+    pub(crate) fn bot(&self, scopes: &[&str]) -> Self {
+        let body = json!({ "label": "bot", "scopes": scopes });
+        let made = self.post("/api/user/api-keys/", body);
+        assert_eq!(made.status, 201, "{made:?}");
+        self.with(made.json()["api_key"].as_str().unwrap())
     }
 
     /// Their number.

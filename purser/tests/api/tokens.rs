@@ -12,6 +12,7 @@ on_both_databases!(
     tokens_come_in_pages,
     an_api_key_does_what_its_scopes_say,
     nobody_touches_what_is_anothers,
+    at_once_or_one_by_one_a_member_has_so_many_and_no_more,
 );
 
 fn a_token_made_here_announces_and_revoked_no_longer(database: Database) {
@@ -185,6 +186,32 @@ fn an_api_key_does_what_its_scopes_say(database: Database) {
         json!({ "label": "x", "scopes": ["root"] }),
     )
     .minds(&["scopes[0]"]);
+}
+
+fn at_once_or_one_by_one_a_member_has_so_many_and_no_more(database: Database) {
+    let club = Club::open(database);
+    let ann = club.member("ann");
+    let hash = club.site.add_torrent().replace('%', "");
+    let key = json!({ "label": "bot", "scopes": ["read"] });
+    let bound = json!({ "info_hash": hash });
+    for (path, body) in [
+        ("/api/user/api-keys/", key),
+        ("/api/user/tokens/", json!({})),
+        ("/api/user/tokens/", bound),
+    ] {
+        let ask = || ann.post(path, body.clone());
+        (0..46).for_each(|_| assert_eq!(ask().status, 201, "{path}"));
+        let statuses: Vec<u16> = std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..12).map(|_| scope.spawn(|| ask().status)).collect();
+            asking.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let made = statuses.iter().filter(|&&status| status == 201).count();
+        assert_eq!(made, 4, "{path}: {statuses:?}");
+        ask().is_problem(409, "conflict");
+    }
+    let oldest = ann.get("/api/user/tokens/?limit=1").json()["results"][0]["id"].clone();
+    ann.delete(&format!("/api/user/tokens/{oldest}/"));
+    assert_eq!(ann.post("/api/user/tokens/", json!({})).status, 201);
 }
 
 fn nobody_touches_what_is_anothers(database: Database) {

@@ -23,6 +23,11 @@ on_both_databases!(
     an_api_key_downloads_with_reading_or_feeds,
     what_has_not_changed_is_not_sent_again,
     the_popular_ones_have_the_most_peers,
+    a_long_list_of_files_comes_in_pages,
+    what_is_wrong_is_said_shortly_however_long_it_is,
+    of_many_downloads_at_once_all_have_one_token,
+    what_becomes_of_torrents_is_in_the_audit,
+    staff_bring_a_deleted_torrent_back,
 );
 
 const ALIVE: &str = "uploaded=0&downloaded=0&left=0";
@@ -745,5 +750,168 @@ fn the_popular_ones_have_the_most_peers(database: Database) {
     assert_eq!(
         names(&staff.get("/api/torrents/popular/").json()).concat(),
         "adc"
+    );
+}
+
+fn a_long_list_of_files_comes_in_pages(database: Database) {
+    let club = Club::open(database);
+    let (ann, bob) = (club.somebody("ann", UserRole::Uploader), club.member("bob"));
+    let files: String = (0..1200)
+        .map(|n| format!("d6:lengthi{}e4:pathl6:f{n:05}ee", n + 1))
+        .collect();
+    let file = format!(
+        "d4:infod5:filesl{files}e4:name4:many12:piece lengthi1048576e6:pieces20:aaaaaaaaaaaaaaaaaaaa7:privatei1eee"
+    );
+    let hash = ann.upload(file.as_bytes())["info_hash"].clone();
+    let path = format!("/api/torrents/{}/", hash.as_str().unwrap());
+    let detail = bob.get(&path).json();
+    assert_eq!(detail["file_count"], 1200);
+    assert_eq!(detail["files"].as_array().unwrap().len(), 1000);
+    let all = bob.all(&format!("{path}files/?limit=200"));
+    assert_eq!(all.len(), 1200);
+    assert_eq!(all[..1000], *detail["files"].as_array().unwrap());
+    assert_eq!(all[1199], json!({ "path": "f01199", "length": 1200 }));
+    let files = format!("{path}files/");
+    bob.get(&format!("{files}?cursor=x")).minds(&["cursor"]);
+    club.anonymous()
+        .get(&files)
+        .is_problem(401, "unauthenticated");
+    let pending = json!({ "status": "pending" });
+    assert_eq!(club.admin().patch(&path, pending).status, 200);
+    bob.get(&files).is_problem(404, "not-found");
+    assert_eq!(ann.get(&files).status, 200);
+}
+
+fn what_is_wrong_is_said_shortly_however_long_it_is(database: Database) {
+    let club = Club::open(database);
+    let ann = club.somebody("ann", UserRole::Uploader);
+    let long = "x".repeat(5000);
+    let fields: Vec<_> = (0..1000).map(|_| (long.as_str(), &b""[..])).collect();
+    let in_json = ann.post("/api/user/tokens/", json!({ long.as_str(): 1 }));
+    for answer in [ann.form(&fields), in_json] {
+        answer.is_problem(422, "invalid");
+        assert!(answer.text.len() < 10_000, "{}", answer.text.len());
+    }
+    // With a key, a body may be as long as without.
+    let mut form = b"--XX\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n".to_vec();
+    form.resize(13 << 20, b'x');
+    form.extend(b"\r\n--XX--\r\n");
+    let headers = [
+        ("content-type", "multipart/form-data; boundary=XX"),
+        ("idempotency-key", "1"),
+    ];
+    let answer = ann.call("POST", "/api/torrents/", &headers, form);
+    let detail = answer.is_problem(413, "too-large")["detail"].clone();
+    assert_eq!(detail, "a .torrent has at most 10 MiB");
+}
+
+fn of_many_downloads_at_once_all_have_one_token(database: Database) {
+    let club = Club::open(database);
+    let (ann, bob) = (club.somebody("ann", UserRole::Uploader), club.member("bob"));
+    for turn in 0..5 {
+        let file = torrent(&format!("t{turn}"));
+        ann.upload(&file);
+        let hash = hash(&file);
+        let keys: Vec<String> = std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..8).map(|_| scope.spawn(|| bob.key(&hash))).collect();
+            asking.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    }
+    let tokens = bob.get("/api/user/tokens/").json();
+    assert_eq!(tokens["results"].as_array().unwrap().len(), 5);
+}
+
+fn audits(club: &Club) -> Vec<(String, String, String)> {
+    let log = club.admin().all("/api/logs/system-logs/?limit=50");
+    let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    let row = |row: &Value| (text(row, "actor"), text(row, "action"), text(row, "detail"));
+    log.iter().rev().map(row).collect()
+}
+
+fn what_becomes_of_torrents_is_in_the_audit(database: Database) {
+    let club = Club::open(database);
+    let ann = club.somebody("ann", UserRole::Uploader);
+    let staff = club.somebody("eve", UserRole::Staff);
+    let hash = hash(&torrent("a"));
+    ann.upload(&torrent("a"));
+    let path = format!("/api/torrents/{hash}/");
+    let edit = json!({ "name": "b", "category": "tv", "description": "more" });
+    assert_eq!(ann.patch(&path, edit).status, 200);
+    // Nothing is asked for, and nothing is written.
+    assert_eq!(ann.patch(&path, json!({})).status, 200);
+    let close = json!({ "status": "closed" });
+    assert_eq!(staff.patch(&path, close).status, 200);
+    assert_eq!(staff.delete(&path).status, 204);
+    staff.delete(&path).is_problem(404, "not-found");
+    let expected = [
+        (
+            "ann",
+            "torrent.change",
+            "name: a to b; category: other to tv; description",
+        ),
+        ("eve", "torrent.change", "status: open to closed"),
+        ("eve", "torrent.delete", "b"),
+    ];
+    let expected =
+        expected.map(|(who, what, how)| (who.to_owned(), what.to_owned(), how.to_owned()));
+    assert_eq!(audits(&club), expected);
+    let log = club.admin().get("/api/logs/system-logs/").json();
+    assert_eq!(log["results"][0]["subject"], format!("torrent:{hash}"));
+}
+
+fn staff_bring_a_deleted_torrent_back(database: Database) {
+    let club = Club::open(database);
+    let ann = club.somebody("ann", UserRole::Uploader);
+    let staff = club.somebody("eve", UserRole::Staff);
+    let file = torrent("a");
+    let hash = hash(&file);
+    ann.upload(&file);
+    let key = ann.key(&hash);
+    let path = format!("/api/torrents/{hash}/");
+    staff.form(&[("file", &file)]).is_problem(409, "taken");
+    assert_eq!(staff.delete(&path).status, 204);
+    refused(&club.server, &key, &hash, "failure reason");
+    let detail = ann.form(&[("file", &file)]).is_problem(409, "taken")["detail"].clone();
+    assert!(
+        detail.as_str().unwrap().contains("staff can bring it back"),
+        "{detail}"
+    );
+    staff
+        .bot(&["write"])
+        .form(&[("file", &file)])
+        .is_problem(409, "taken");
+    let back = staff.form(&[("file", &file), ("name", b"again"), ("category", b"tv")]);
+    assert_eq!(back.status, 201, "{back:?}");
+    let back = back.json();
+    assert_eq!(
+        (&back["name"], &back["uploader"], &back["status"]),
+        (&json!("again"), &json!("eve"), &json!("open"))
+    );
+    assert_eq!(back["files"], json!([{ "path": "a", "length": 1000 }]));
+    assert_eq!(ann.names("search=again"), ["again"]);
+    assert_eq!(ann.key(&hash), key);
+    until(|| {
+        let reply = club.server.announce(&key, &percent(&hash), 6881, ALIVE);
+        reply.contains("8:interval").then_some(())
+    });
+    let last = audits(&club).pop().unwrap();
+    let restored = ("eve", "torrent.restore", "again");
+    assert_eq!(
+        (last.0.as_str(), last.1.as_str(), last.2.as_str()),
+        restored
+    );
+
+    // The operator does the same by command.
+    assert_eq!(staff.delete(&path).status, 204);
+    club.site.write("a.torrent", str::from_utf8(&file).unwrap());
+    let told = club.site.run("--json add-torrent a.torrent");
+    assert!(told.contains("\"registered\": true"), "{told}");
+    assert_eq!(ann.get(&path).json()["name"], "a");
+    let last = audits(&club).pop().unwrap();
+    let restored = ("", "torrent.restore", "a");
+    assert_eq!(
+        (last.0.as_str(), last.1.as_str(), last.2.as_str()),
+        restored
     );
 }

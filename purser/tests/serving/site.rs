@@ -319,6 +319,15 @@ impl Server {
         status.lines().find_map(resident).unwrap() / 1024
     }
 
+    /// Hundredths of a second that the process has computed for.
+    #[allow(dead_code, reason = "the tests of the API use it")]
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let fields = fields.split_whitespace().skip(11).take(2);
+        fields.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
     /// GETs from one of the listeners named in the banner; status line and body.
     pub(crate) fn get(&self, listener: &str, target: &str) -> (String, String) {
         let url = self.banner[listener].as_str().unwrap();

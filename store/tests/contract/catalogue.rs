@@ -12,7 +12,7 @@ on_both_databases!(
     a_search_finds_all_words_and_the_beginning_of_the_last,
     everybody_sees_what_is_theirs_to_see,
     a_change_leaves_what_it_does_not_name,
-    the_token_that_lasts_longest_is_found,
+    the_token_that_lasts_longest_is_found_or_a_fresh_one,
 );
 
 const SORTS: [Sort; 7] = [
@@ -251,7 +251,9 @@ async fn a_search_finds_all_words_and_the_beginning_of_the_last(db: Database) {
     };
     let first = db.store.find_torrent(&InfoHash([1; 20])).await.unwrap();
     let first = first.unwrap().id;
-    db.store.change_torrent(first, &renamed, NOW).await.unwrap();
+    let ann = db.user("ann").await;
+    let renamed = db.store.change_torrent(first, &renamed, ann, NOW);
+    renamed.await.unwrap();
     for (search, found) in [("fox", 1), ("whale", 1), ("quick", 1)] {
         let query = TorrentQuery {
             search: search.to_owned(),
@@ -279,10 +281,10 @@ async fn everybody_sees_what_is_theirs_to_see(db: Database) {
     }
     let gone = db.store.find_torrent(&numbered(5).info_hash).await.unwrap();
     let gone = gone.unwrap().id;
-    db.store.delete_torrent(gone, NOW).await.unwrap();
-    db.store.delete_torrent(gone, NOW).await.unwrap_err();
+    db.store.delete_torrent(gone, ann, NOW).await.unwrap();
+    db.store.delete_torrent(gone, ann, NOW).await.unwrap_err();
     db.store
-        .change_torrent(gone, &TorrentEdit::default(), NOW)
+        .change_torrent(gone, &TorrentEdit::default(), ann, NOW)
         .await
         .unwrap_err();
     let read = db.store.torrent(gone).await.unwrap().unwrap();
@@ -324,18 +326,19 @@ async fn everybody_sees_what_is_theirs_to_see(db: Database) {
 async fn a_change_leaves_what_it_does_not_name(db: Database) {
     let id = db.store.add_torrent(&numbered(1)).await.unwrap();
     let hash = numbered(1).info_hash;
+    let ann = db.user("ann").await;
     let before = db.store.latest_change().await.unwrap();
     let edit = TorrentEdit {
         description: Some("More of it".into()),
         ..Default::default()
     };
-    db.store.change_torrent(id, &edit, NOW).await.unwrap();
+    db.store.change_torrent(id, &edit, ann, NOW).await.unwrap();
     let edit = TorrentEdit {
         status: Some(TorrentStatus::Pending),
         category: Some(Category::Anime),
         ..Default::default()
     };
-    db.store.change_torrent(id, &edit, NOW).await.unwrap();
+    db.store.change_torrent(id, &edit, ann, NOW).await.unwrap();
     assert_eq!(db.store.latest_change().await.unwrap().0, before.0 + 2);
     let read = db.store.torrent_detail(&hash).await.unwrap().unwrap();
     assert_eq!(read.description, "More of it");
@@ -345,30 +348,34 @@ async fn a_change_leaves_what_it_does_not_name(db: Database) {
     assert_eq!(db.store.metainfo(id).await.unwrap(), numbered(1).metainfo);
 }
 
-async fn the_token_that_lasts_longest_is_found(db: Database) {
+async fn the_token_that_lasts_longest_is_found_or_a_fresh_one(db: Database) {
     let (ann, torrent) = (db.user("ann").await, db.torrent(1).await);
+    let new = |label: &str, expires_at: Option<u32>| store::NewToken {
+        user: ann,
+        label: label.to_owned(),
+        torrent: Some(torrent),
+        created_at: NOW,
+        expires_at: expires_at.map(tracker_core::ids::UnixTime),
+    };
     let make = async |label: &str, expires_at: Option<u32>| {
-        let new = store::NewToken {
-            user: ann,
-            label: label.to_owned(),
-            torrent: Some(torrent),
-            created_at: NOW,
-            expires_at: expires_at.map(tracker_core::ids::UnixTime),
-        };
+        let new = new(label, expires_at);
         db.store.create_token(&new).await.unwrap()
     };
     let find = async || {
-        let found = db.store.find_token(ann, torrent, "download", NOW);
-        found.await.unwrap().map(|(id, _)| id)
+        let new = new("download", None);
+        db.store.find_or_create_token(&new).await.unwrap().0
     };
-    make("another", None).await;
-    make("download", Some(NOW.0)).await;
-    assert_eq!(find().await, None);
+    let another = make("another", None).await;
+    let expired = make("download", Some(NOW.0)).await;
+    let fresh = find().await;
+    assert!(fresh != another && fresh != expired);
+    assert_eq!(find().await, fresh);
+    db.store.revoke_token(fresh, NOW).await.unwrap();
     make("download", Some(NOW.0 + 5)).await;
     let longer = make("download", Some(NOW.0 + 9)).await;
-    assert_eq!(find().await, Some(longer));
+    assert_eq!(find().await, longer);
     let endless = make("download", None).await;
-    assert_eq!(find().await, Some(endless));
+    assert_eq!(find().await, endless);
     db.store.revoke_token(endless, NOW).await.unwrap();
-    assert_eq!(find().await, Some(longer));
+    assert_eq!(find().await, longer);
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use sqlx::{Connection, PgConnection};
 use store::{ChangeId, ChangeSignal, Changed, Store};
 use tokio::time::timeout;
-use tracker_core::ids::UnixTime;
+use tracker_core::ids::{InfoHash, UnixTime};
 use tracker_core::registry::{MemberStatus, TorrentStatus};
 
 use crate::harness::{Database, NOW, new_user, on_postgres};
@@ -28,6 +29,12 @@ async fn another_process_wakes_the_follower_on_postgres() {
 #[ignore = "needs PURSER_TEST_POSTGRES, which scripts/test sets"]
 async fn a_lost_connection_listens_again_on_postgres() {
     on_postgres(a_lost_connection_listens_again).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PURSER_TEST_POSTGRES, which scripts/test sets"]
+async fn a_follower_does_not_wait_behind_requests_on_postgres() {
+    on_postgres(a_follower_does_not_wait_behind_requests).await;
 }
 
 async fn changes_come_in_pages(db: Database) {
@@ -205,4 +212,25 @@ async fn woken(signal: &mut ChangeSignal) {
 /// A signal that begins to listen says so, as something may have changed before.
 async fn listening(signal: &mut ChangeSignal) {
     woken(signal).await;
+}
+
+async fn a_follower_does_not_wait_behind_requests(db: Database) {
+    db.torrent(1).await;
+    let mut keeper = PgConnection::connect(&db.url).await.unwrap();
+    let lock = sqlx::raw_sql("begin; lock table torrents");
+    lock.execute(&mut keeper).await.unwrap();
+    for _ in 0..20 {
+        let requests = db.store.for_requests();
+        tokio::spawn(async move { requests.torrent_detail(&InfoHash([1; 20])).await });
+    }
+    let waiting = "
+        select count(*)
+        from pg_locks
+        join pg_database on pg_database.oid = pg_locks.database
+        where datname = current_database() and not granted";
+    while db.number(waiting).await < 4 {}
+
+    let changes = db.store.changes_after(ChangeId(0), 10).await.unwrap();
+
+    assert_eq!(changes.len(), 1);
 }

@@ -1,6 +1,6 @@
 //! What members have and admins change: invites, credits, status and role.
 
-use store::{Change, Changed, StoreError, UserChange, UserFilter, UserRole};
+use store::{Change, Changed, NewApiKey, StoreError, UserChange, UserFilter, UserRole};
 use tracker_core::ids::UserId;
 use tracker_core::registry::MemberStatus;
 
@@ -11,6 +11,8 @@ on_both_databases!(
     credits_stop_at_zero_and_their_entries_are_the_balance,
     a_change_of_a_member_reaches_the_trackers_and_a_refused_one_does_not,
     a_prefix_finds_names_in_any_case_and_nothing_else,
+    a_login_needs_the_password_that_was_compared,
+    a_login_that_is_over_makes_no_api_key,
 );
 
 async fn an_invite_takes_from_the_allowance_and_gives_back_once(db: Database) {
@@ -99,4 +101,47 @@ async fn a_prefix_finds_names_in_any_case_and_nothing_else(db: Database) {
     assert_eq!(find("an_").await, ["an_x"]);
     assert_eq!(find("ä").await, ["Ännchen"]);
     assert_eq!(find("%").await, [""; 0]);
+}
+
+/// Who knew the old one may have had it compared before it was changed, and log in after.
+async fn a_login_needs_the_password_that_was_compared(db: Database) {
+    let ann = db.user("ann").await;
+    let log_in = async |hash| {
+        let login = db.store.create_login(ann, hash, NOW, NOW).await;
+        login.unwrap().is_some()
+    };
+    assert!(!log_in("old").await);
+    db.store.set_password(ann, "old", NOW).await.unwrap();
+    assert!(log_in("old").await);
+    db.store.set_password(ann, "new", NOW).await.unwrap();
+    assert!(!log_in("old").await);
+    let open = "select count(*) from logins where revoked_at is null";
+    assert_eq!(db.number(open).await, 0);
+    assert!(log_in("new").await);
+    let disabled = MemberStatus::Disabled;
+    db.store.set_user_status(ann, disabled, NOW).await.unwrap();
+    assert!(!log_in("new").await);
+}
+
+/// Who stole a login may ask for a key at the moment in which it ends.
+async fn a_login_that_is_over_makes_no_api_key(db: Database) {
+    let ann = db.user("ann").await;
+    db.store.set_password(ann, "old", NOW).await.unwrap();
+    let login = db.store.create_login(ann, "old", NOW, NOW).await;
+    let new = NewApiKey {
+        user: ann,
+        login: login.unwrap().unwrap(),
+        label: String::new(),
+        digest: [0; 32],
+        scopes: "read".to_owned(),
+        created_at: NOW,
+        expires_at: None,
+    };
+    let first = db.store.create_api_key(&new, 1).await.unwrap();
+    assert!(first.is_some());
+    assert_eq!(db.store.create_api_key(&new, 1).await.unwrap(), None);
+    db.store.set_password(ann, "new", NOW).await.unwrap();
+    let late = db.store.create_api_key(&new, 1).await;
+    assert!(matches!(late, Err(StoreError::NotFound { what: "login" })));
+    assert_eq!(db.store.api_keys(ann).await.unwrap(), []);
 }

@@ -79,7 +79,7 @@ async fn a_new_password_and_role_replace_the_old(db: Database) {
     assert!(!db.store.has_admin().await.unwrap());
 
     db.store
-        .set_password_and_role(id, "$argon2id$…", UserRole::Admin)
+        .set_password_and_role(id, "$argon2id$…", UserRole::Admin, NOW)
         .await
         .unwrap();
 
@@ -114,7 +114,7 @@ async fn what_does_not_exist_is_not_found(db: Database) {
     let store = &db.store;
     let refusals = [
         store
-            .set_password_and_role(user, "", UserRole::Member)
+            .set_password_and_role(user, "", UserRole::Member, NOW)
             .await
             .unwrap_err(),
         store

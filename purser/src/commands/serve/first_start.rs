@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result};
 use api_server::passwords;
+use api_server::services::tokens;
 use store::Store;
 use tracker_core::key::TokenKey;
 
-use crate::commands::create_token::sign_new;
+use crate::commands::create_token::first_token;
 use crate::commands::hash_password;
 use crate::commands::setup_admin::create_or_reset;
 
@@ -28,7 +29,7 @@ pub(super) async fn create_admin(store: &Store, key: &TokenKey) -> Result<Option
         .await
         .context("hashing a password panicked")??;
     let (id, _) = create_or_reset(store, NAME, hash).await?;
-    let (_, token) = sign_new(store, key, id, "default", None, None).await?;
+    let (_, token) = tokens::sign(store, key, &first_token(id)).await?;
     Ok(Some(Newcomer {
         username: NAME,
         password,
