@@ -7,6 +7,7 @@ use crate::site::Site;
 mod admin;
 mod auth;
 mod credits;
+mod feeds;
 mod invites;
 mod logs;
 mod security;
@@ -23,5 +24,6 @@ pub(crate) fn all() -> OpenApiRouter<Site> {
         .merge(admin::routes())
         .merge(security::routes())
         .merge(torrents::routes())
+        .merge(feeds::routes())
         .merge(logs::routes())
 }

@@ -20,6 +20,8 @@ pub struct Site {
     pub token_key: TokenKey,
     /// Where announce URLs begin: scheme, host, port, no slash at the end.
     pub public_url: String,
+    /// Where links to the API begin, in the same form. Empty: where the request went to.
+    pub api_url: String,
     /// Whose word is taken for where a request comes from.
     pub proxies: Settings,
     /// Requests that one address may make a minute; `None`: as many as it likes.
@@ -42,6 +44,7 @@ impl Site {
             store,
             token_key,
             public_url,
+            api_url: String::new(),
             proxies: Settings::default(),
             requests_per_minute: None,
             limits: Limits::new(None),

@@ -8,6 +8,7 @@
 #[allow(dead_code, reason = "the serving tests use more of it")]
 mod site;
 
+mod caller;
 mod people;
 
 mod admin;
@@ -15,6 +16,7 @@ mod auth;
 mod conventions;
 mod credits;
 mod docs;
+mod feeds;
 mod idempotency;
 mod invites;
 mod limits;

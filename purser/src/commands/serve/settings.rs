@@ -39,6 +39,7 @@ pub(super) fn site(
     announce: String,
 ) -> Result<Site> {
     let mut site = Site::new(store, token_key, announce);
+    site.api_url = config.api.public_url.trim_end_matches('/').to_owned();
     site.proxies = announce_settings(config)?;
     site.min_ratio_warning = config.credits.min_ratio_warning;
     // A secret writes itself as stars.
