@@ -24,17 +24,8 @@ const ITEMS_MAX: u32 = 100;
 const OFFSET_MAX: u32 = 5000;
 
 /// Functions of Newznab that this site hasn't.
-const ELSEWHERE: [&str; 10] = [
-    "audio",
-    "book",
-    "comments",
-    "details",
-    "get",
-    "getnfo",
-    "music",
-    "register",
-    "tv-search",
-    "user",
+const ELSEWHERE: [&str; 9] = [
+    "audio", "book", "comments", "details", "get", "getnfo", "music", "register", "user",
 ];
 
 /// Names say nothing of them.
