@@ -1,6 +1,8 @@
 //! Who calls, and what they may do.
 
-use axum::extract::FromRequestParts;
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, Query};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use store::{LoginId, User, UserRole};
@@ -40,6 +42,10 @@ pub(crate) struct Uploader(pub(crate) Caller);
 /// A caller who fetches a .torrent: to an API key that reads feeds, that is reading too.
 #[derive(Clone, Debug)]
 pub(crate) struct Downloader(pub(crate) Caller);
+
+/// An API key that nobody has looked at yet: `apikey=`, as programs send it that know of no headers, or else a bearer.
+#[derive(Clone)]
+pub(crate) struct ShownKey(pub(crate) Option<String>);
 
 /// A caller who moderates.
 #[derive(Clone, Debug)]
@@ -85,13 +91,7 @@ impl FromRequestParts<Site> for Caller {
 
 /// An access token's member, or an API key's that has one of these scopes.
 async fn read(parts: &Parts, site: &Site, scopes: &[Scope]) -> Result<Caller, Problem> {
-    let header = parts.headers.get(AUTHORIZATION);
-    let text = header.and_then(|header| header.to_str().ok());
-    let shown = text.and_then(|text| {
-        let (scheme, shown) = text.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(shown)
-    });
-    let shown = shown.ok_or(Problem::UNAUTHENTICATED)?.trim();
+    let shown = bearer(parts).ok_or(Problem::UNAUTHENTICATED)?;
     if let Some(login) = site.credentials.read_access(shown) {
         let found = site.store.login_user(login).await?;
         let user = found.ok_or(Problem::UNAUTHENTICATED)?;
@@ -100,6 +100,21 @@ async fn read(parts: &Parts, site: &Site, scopes: &[Scope]) -> Result<Caller, Pr
         return Ok(Caller { user, via });
     }
     by_api_key(site, shown, scopes).await
+}
+
+fn bearer(parts: &Parts) -> Option<&str> {
+    let text = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, shown) = text.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(shown.trim())
+}
+
+/// `apikey=` of the query. No other path than a feed's and a download's looks for it, as addresses get about.
+fn key_in_query(parts: &Parts) -> Option<String> {
+    let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).ok()?;
+    let key = pairs.0.into_iter().find(|(name, _)| name == "apikey");
+    key.map(|(_, key)| key)
 }
 
 /// The member whose API key this is, if it may do one of that.
@@ -160,7 +175,22 @@ impl FromRequestParts<Site> for Downloader {
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
         let scopes = [Scope::Read, Scope::Feeds];
-        Ok(Self(read(parts, site, &scopes).await?))
+        let caller = match key_in_query(parts) {
+            Some(key) => by_api_key(site, &key, &scopes).await?,
+            None => read(parts, site, &scopes).await?,
+        };
+        Ok(Self(caller))
+    }
+}
+
+impl FromRequestParts<Site> for ShownKey {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Site) -> Result<Self, Infallible> {
+        let in_query = key_in_query(parts);
+        Ok(Self(
+            in_query.or_else(|| bearer(parts).map(ToOwned::to_owned)),
+        ))
     }
 }
 

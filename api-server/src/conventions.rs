@@ -56,9 +56,14 @@ pub(crate) fn apply(router: Router, options: Options) -> Router {
         .layer(middleware::map_request(check_request_id))
 }
 
-/// `/api/torrents` is `/api/torrents/`.
+/// `/api/torrents` is `/api/torrents/`, and `/torznab/api/` is `/torznab/api`.
 pub(crate) fn with_slash(mut request: Request<Body>) -> Request<Body> {
     let path = request.uri().path();
+    if path == "/torznab/api/" {
+        let path = "/torznab/api".to_owned();
+        move_to(&mut request, path);
+        return request;
+    }
     let is_ours = ["/api/", "/swagger", "/redoc", "/admin", "/rss"]
         .iter()
         .any(|root| path.starts_with(root));
@@ -68,15 +73,8 @@ pub(crate) fn with_slash(mut request: Request<Body>) -> Request<Body> {
         .is_some_and(|last| last.contains('.'));
     let is_page_file = is_file && !path.starts_with("/api/");
     if path == "/api" || (is_ours && !path.ends_with('/') && !is_page_file) {
-        let query = request.uri().query().map(|query| format!("?{query}"));
-        let whole = format!("{path}/{}", query.unwrap_or_default());
-        if let Ok(path) = PathAndQuery::try_from(whole) {
-            let mut parts = request.uri().clone().into_parts();
-            parts.path_and_query = Some(path);
-            if let Ok(uri) = Uri::from_parts(parts) {
-                *request.uri_mut() = uri;
-            }
-        }
+        let path = format!("{path}/");
+        move_to(&mut request, path);
     }
     request
 }
@@ -92,6 +90,21 @@ async fn check_request_id(mut request: Request) -> Request {
         request.headers_mut().remove(REQUEST_ID);
     }
     request
+}
+
+/// With the query that it has.
+fn move_to(request: &mut Request<Body>, mut path: String) {
+    if let Some(query) = request.uri().query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    if let Ok(path) = PathAndQuery::try_from(path) {
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = Some(path);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

@@ -12,7 +12,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::ResponseBuilder;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, License, OpenApi, Ref, RefOr, Response as Documented,
 };
@@ -29,7 +32,8 @@ JSON over HTTP. Times are RFC 3339 in UTC; byte counts are integers; credits are
 `{\"results\": […], \"next\": \"…\"}`, and `?cursor=` takes `next`. Paths work with and without their last slash.
 
 Send `Authorization: Bearer …` with the `access` token of a login, or with an API key. An API key does what its scopes say: \
-`read` for GET, `write` for what changes something, `staff` beside them for what staff may, `feeds` for Torznab and RSS.
+`read` for GET, `write` for what changes something, `staff` beside them for what staff may, `feeds` for Torznab and RSS. Feeds and \
+downloads take it as `apikey=` in the address, too: whoever reads that, in a proxy's log say, has the key.
 
 Errors are RFC 9457 problems (`application/problem+json`): `type` names the kind and never changes, `detail` and `errors` say \
 what is wrong and what would be right. A POST with an `Idempotency-Key` is done once, however often it is sent within a \
@@ -59,6 +63,13 @@ pub(crate) fn split(routes: OpenApiRouter<Site>) -> (Router<Site>, OpenApi) {
                 .build(),
         ),
     );
+    components.add_security_scheme(
+        "apikey",
+        SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::with_description(
+            "apikey",
+            "An API key that may read feeds",
+        ))),
+    );
     for (name, schema) in [
         (Problem::name(), Problem::schema()),
         (FieldError::name(), FieldError::schema()),
@@ -87,14 +98,13 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 
 /// Who must show something may be refused for it, what has a body may be wrong, and anything may fail.
 fn add_errors(operation: &mut Operation, path: &str) {
-    let is_open = operation.security.is_some();
-    if !is_open {
-        let bearer =
-            utoipa::openapi::security::SecurityRequirement::new::<_, [&str; 0], &str>("bearer", []);
-        operation.security = Some(vec![bearer]);
-    }
+    let bearer = || vec![SecurityRequirement::new::<_, [&str; 0], &str>("bearer", [])];
+    let needs = operation.security.get_or_insert_with(bearer);
+    let is_open = needs.contains(&SecurityRequirement::default());
+    let is_torznab = path.starts_with("/torznab/");
     let has_body = operation.request_body.is_some();
-    let has_input = has_body || operation.parameters.is_some();
+    // Torznab says it with 200.
+    let has_input = has_body || (operation.parameters.is_some() && !is_torznab);
     let errors = [
         (400, "It can't be read", has_body),
         (
@@ -121,7 +131,7 @@ fn add_errors(operation: &mut Operation, path: &str) {
             let responses = &mut operation.responses.responses;
             responses
                 .entry(status.to_string())
-                .or_insert_with(|| RefOr::T(refusal(meaning)));
+                .or_insert_with(|| RefOr::T(refusal(meaning, is_torznab && status >= 500)));
         }
     }
 }
@@ -130,14 +140,22 @@ fn is_read(operation: &Operation) -> bool {
     operation.responses.responses.contains_key("200") && operation.request_body.is_none()
 }
 
-fn refusal(meaning: &str) -> Documented {
+/// What fails behind the doors of Torznab is said in its own way.
+fn refusal(meaning: &str, also_in_xml: bool) -> Documented {
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name(Problem::name())))
         .build();
-    ResponseBuilder::new()
+    let response = ResponseBuilder::new()
         .description(meaning)
-        .content("application/problem+json", content)
-        .build()
+        .content("application/problem+json", content);
+    match also_in_xml {
+        false => response.build(),
+        true => {
+            let text = ObjectBuilder::new().schema_type(Type::String).build();
+            let content = ContentBuilder::new().schema(Some(text)).build();
+            response.content("application/xml", content).build()
+        }
+    }
 }
 
 /// `/openapi.json`, Swagger UI and ReDoc.

@@ -29,11 +29,16 @@ impl Known {
             tracing::error!(%error, "an answer can't be written");
             Problem::INTERNAL
         })?;
+        Ok(self.answer_with("application/json", body))
+    }
+
+    /// The same, of another type.
+    pub(crate) fn answer_with(&self, kind: &'static str, body: Vec<u8>) -> Response {
         let hash = blake3::hash(&body).to_hex();
         let tag = format!("\"{}\"", &hash[..32]);
         let mut response = match self.has(&tag) {
             true => StatusCode::NOT_MODIFIED.into_response(),
-            false => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+            false => ([(header::CONTENT_TYPE, kind)], body).into_response(),
         };
         let headers = response.headers_mut();
         if let Ok(tag) = HeaderValue::from_str(&format!("W/{tag}")) {
@@ -41,7 +46,7 @@ impl Known {
         }
         let caching = HeaderValue::from_static("private, no-cache");
         headers.insert(header::CACHE_CONTROL, caching);
-        Ok(response)
+        response
     }
 
     /// As RFC 9110 compares for reading: `W/` makes no difference.

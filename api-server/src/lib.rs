@@ -31,6 +31,7 @@ pub mod services;
 mod site;
 mod throttle;
 mod time;
+mod xml;
 
 pub use docs::document;
 pub use names::check as check_username;

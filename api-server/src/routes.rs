@@ -7,6 +7,7 @@ use crate::site::Site;
 mod admin;
 mod auth;
 mod credits;
+mod feeds;
 mod gate;
 mod invites;
 mod logs;
@@ -25,5 +26,6 @@ pub(crate) fn all() -> OpenApiRouter<Site> {
         .merge(gate::routes())
         .merge(security::routes())
         .merge(torrents::routes())
+        .merge(feeds::routes())
         .merge(logs::routes())
 }

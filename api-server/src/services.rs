@@ -5,6 +5,7 @@ pub mod admin;
 pub mod auth;
 pub mod credits;
 pub(crate) mod downloads;
+pub(crate) mod feeds;
 pub mod gate;
 pub mod invites;
 pub mod logs;

@@ -46,6 +46,8 @@ pub struct Site {
     pub token_key: TokenKey,
     /// Where announce URLs begin: scheme, host, port, no slash at the end.
     pub public_url: String,
+    /// Where links to the API begin, in the same form. Empty: where the request went to.
+    pub api_url: String,
     /// Whose word is taken for where a request comes from.
     pub proxies: Settings,
     /// What may change while it runs.
@@ -66,6 +68,7 @@ impl Site {
             store,
             token_key,
             public_url,
+            api_url: String::new(),
             proxies: Settings::default(),
             live: Arc::new(ArcSwap::from_pointee(Live {
                 requests_per_minute: None,

@@ -9,6 +9,15 @@ use utoipa::ToSchema;
 #[schema(value_type = String, format = DateTime, example = "2026-11-24T16:00:00Z")]
 pub struct Time(pub UnixTime);
 
+impl Time {
+    /// As mail and RSS write it (RFC 2822).
+    pub(crate) fn rfc2822(self) -> String {
+        let time = jiff::Timestamp::from_second(self.0.0.into()).unwrap_or_default();
+        let time = time.to_zoned(jiff::tz::TimeZone::UTC);
+        jiff::fmt::rfc2822::to_string(&time).unwrap_or_default()
+    }
+}
+
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // 32 bits of seconds are years that it can write.

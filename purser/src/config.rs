@@ -138,6 +138,9 @@ pub(crate) struct Credits {
 pub(crate) struct Api {
     /// ADDRESS:PORT. Loopback, because it belongs behind a proxy that speaks TLS.
     pub(crate) listen: SocketAddr,
+    /// The address of the API as members reach it, as in `https://api.example.org`; download links in feeds begin with it.
+    /// Empty: the name that each request was sent to, and https if a trusted proxy says so (X-Forwarded-Proto).
+    pub(crate) public_url: String,
     /// Names under which the API may be called (the Host header): keeps DNS rebinding out. Empty: any.
     pub(crate) allowed_hosts: Vec<String>,
     /// Requests that one address (of IPv6: one /64) may make a minute; more get a 429. 0: no limit.
@@ -274,6 +277,7 @@ impl Default for Api {
     fn default() -> Self {
         Self {
             listen: loopback(8000),
+            public_url: String::new(),
             allowed_hosts: Vec::new(),
             requests_per_minute: 600,
         }

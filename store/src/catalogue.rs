@@ -50,14 +50,17 @@ pub struct TorrentQuery {
     pub sight: Sight,
     /// Words that the name has, the last one its beginning at least. Without a word in it: any name.
     pub search: String,
-    /// Of one category only.
-    pub category: Option<Category>,
+    /// Of these categories only. Empty: of any.
+    pub categories: Vec<Category>,
     /// Of one member only.
     pub uploader: Option<UserId>,
     /// In which order.
     pub sort: Sort,
     /// After the one with this [`Listed::key`]; `None`: from the start.
     pub after: Option<[i64; 2]>,
+    /// Without so many of the first; at most [`PAGE_MAX`](crate::PAGE_MAX). The database reads them all the same: `after`
+    /// costs less.
+    pub skip: u32,
     /// At most so many, and [`PAGE_MAX`](crate::PAGE_MAX).
     pub limit: u32,
 }
@@ -125,6 +128,14 @@ const LIST: &str = concat!(
     left join users on users.id = torrents.uploader_id
     where torrents.deleted_at is null"
 );
+
+/// The first rows of one category among several.
+const PART: &str = "
+    select part.id
+    from (
+        select torrents.id
+        from torrents
+        where torrents.deleted_at is null";
 
 const FIND: &str = concat!(
     "select ",
@@ -214,18 +225,61 @@ impl Sort {
             Self::MostPeers => ("(torrents.seeders + torrents.leechers)", true),
         }
     }
+
+    /// What it goes by, what the rows after one are to it, and its direction.
+    fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self.by() {
+            (by, true) => (by, "<", "desc"),
+            (by, false) => (by, ">", "asc"),
+        }
+    }
 }
 
 impl TorrentQuery {
-    /// Always from some key on: without one, SQLite would rather read the whole table and sort it.
+    /// An index has the rows of one category in order, and not those of several: then each brings its own first ones, and
+    /// few are left to be put in order.
     fn statement<DB>(&self, before: &str) -> QueryBuilder<DB>
     where
         DB: Dialect,
         i64: for<'q> Encode<'q, DB> + Type<DB>,
         String: for<'q> Encode<'q, DB> + Type<DB>,
     {
+        let (skip, limit) = (page_limit(self.skip), page_limit(self.limit));
         let mut sql = QueryBuilder::new(before);
         sql.push(LIST);
+        match self.categories.as_slice() {
+            [] => self.narrow(&mut sql, None),
+            [one] => self.narrow(&mut sql, Some(*one)),
+            several => {
+                let mut between = "\n        and torrents.id in (";
+                for category in several {
+                    sql.push(between);
+                    sql.push(PART);
+                    self.narrow(&mut sql, Some(*category));
+                    self.order(&mut sql);
+                    sql.push("\n    limit ");
+                    sql.push_bind(skip + limit);
+                    sql.push(") as part");
+                    between = "\n        union all ";
+                }
+                sql.push(")");
+            }
+        }
+        self.order(&mut sql);
+        sql.push("\n    limit ");
+        sql.push_bind(limit);
+        sql.push(" offset ");
+        sql.push_bind(skip);
+        sql
+    }
+
+    /// Always from some key on: without one, SQLite would rather read the whole table and sort it.
+    fn narrow<DB>(&self, sql: &mut QueryBuilder<DB>, category: Option<Category>)
+    where
+        DB: Dialect,
+        i64: for<'q> Encode<'q, DB> + Type<DB>,
+        String: for<'q> Encode<'q, DB> + Type<DB>,
+    {
         match self.sight {
             Sight::Open | Sight::Staff(Some(TorrentStatus::Open)) => {
                 sql.push(OPEN);
@@ -243,7 +297,7 @@ impl TorrentQuery {
                 sql.push("))");
             }
         }
-        if let Some(category) = self.category {
+        if let Some(category) = category {
             sql.push("\n        and torrents.category = ");
             sql.push_bind(category.word().to_owned());
         }
@@ -258,28 +312,28 @@ impl TorrentQuery {
             sql.push_bind(DB::all_of(&words));
             sql.push(end);
         }
-        let (by, is_down) = self.sort.by();
-        let (beyond, order, first) = match is_down {
-            true => ("<", "desc", i64::MAX),
-            false => (">", "asc", i64::MIN),
-        };
+        let (by, beyond, _) = self.sort.words();
+        let first = if beyond == "<" { i64::MAX } else { i64::MIN };
         let [key, id] = self.after.unwrap_or([first; 2]);
         if by == "torrents.id" {
             sql.push(format_args!("\n        and torrents.id {beyond} "));
             sql.push_bind(id);
-            sql.push(format_args!("\n    order by torrents.id {order}"));
         } else {
             sql.push(format_args!("\n        and ({by}, torrents.id) {beyond} ("));
             sql.push_bind(key);
             sql.push(", ");
             sql.push_bind(id);
-            sql.push(format_args!(
-                ")\n    order by {by} {order}, torrents.id {order}"
-            ));
+            sql.push(")");
         }
-        sql.push("\n    limit ");
-        sql.push_bind(page_limit(self.limit));
-        sql
+    }
+
+    fn order<DB: Database>(&self, sql: &mut QueryBuilder<DB>) {
+        let (by, _, order) = self.sort.words();
+        sql.push(format_args!("\n    order by "));
+        if by != "torrents.id" {
+            sql.push(format_args!("{by} {order}, "));
+        }
+        sql.push(format_args!("torrents.id {order}"));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::columns::Word;
 
 macro_rules! categories {
-    ($($(#[$doc:meta])* $name:ident = $word:literal $number:literal;)+) => {
+    ($($(#[$doc:meta])* $name:ident = $word:literal $number:literal $title:literal;)+) => {
         /// What a torrent is about.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         pub enum Category {
@@ -27,30 +27,37 @@ macro_rules! categories {
                     $(Self::$name => $number,)+
                 }
             }
+
+            /// What Torznab calls that number.
+            pub fn torznab_name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title,)+
+                }
+            }
         }
     };
 }
 
 categories! {
     /// Films.
-    Movies = "movies" 2000;
+    Movies = "movies" 2000 "Movies";
     /// Series and broadcasts.
-    Tv = "tv" 5000;
+    Tv = "tv" 5000 "TV";
     /// Music and other sound.
-    Music = "music" 3000;
+    Music = "music" 3000 "Audio";
     /// For consoles and computers; Torznab has them under consoles.
-    Games = "games" 1000;
+    Games = "games" 1000 "Console";
     /// Programs.
-    Apps = "apps" 4000;
+    Apps = "apps" 4000 "PC";
     /// Books, comics and magazines.
-    Books = "books" 7000;
+    Books = "books" 7000 "Books";
     /// Anime; Torznab has it under TV.
-    Anime = "anime" 5070;
+    Anime = "anime" 5070 "TV/Anime";
     /// For adults.
-    Xxx = "xxx" 6000;
+    Xxx = "xxx" 6000 "XXX";
     /// Anything else, and what nobody has sorted yet.
     #[default]
-    Other = "other" 8000;
+    Other = "other" 8000 "Other";
 }
 
 impl Category {

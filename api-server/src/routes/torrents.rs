@@ -173,12 +173,14 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The .torrent with your own announce URL in it: don't pass it on. An API key needs `read` or `feeds`.
+/// The .torrent with your own announce URL in it: don't pass it on. An API key needs `read` or `feeds`; here and in feeds it
+/// may come as `apikey=`, too.
 #[utoipa::path(
     get,
     path = "/api/torrents/{hash}/download/",
     operation_id = "download_torrent",
     tag = "torrents",
+    security(("bearer" = []), ("apikey" = [])),
     params(("hash" = String, Path, description = "40 hex digits")),
     responses((
         status = 200,

@@ -16,7 +16,7 @@ use crate::site::Site;
 use crate::time::Time;
 
 /// Characters that somebody looks for at most.
-const SEARCH_MAX: usize = 200;
+pub(super) const SEARCH_MAX: usize = 200;
 
 /// The popular ones.
 const POPULAR: u32 = 50;
@@ -223,10 +223,15 @@ pub(crate) async fn list(
     let query = TorrentQuery {
         sight,
         search: wanted.search,
-        category: wanted.category.map(|category| category.0),
+        categories: wanted
+            .category
+            .map(|category| category.0)
+            .into_iter()
+            .collect(),
         uploader,
         sort,
         after,
+        skip: 0,
         limit: limit + 1,
     };
     let rows = site.store.list_torrents(&query).await?;
@@ -238,7 +243,7 @@ pub(crate) async fn list(
 }
 
 /// Nobody has a name that nobody could have: the database isn't asked for it.
-async fn find_uploader(site: &Site, name: &str) -> Result<Option<UserId>, Problem> {
+pub(super) async fn find_uploader(site: &Site, name: &str) -> Result<Option<UserId>, Problem> {
     if names::check(name).is_err() {
         return Ok(None);
     }
@@ -251,10 +256,11 @@ pub(crate) async fn popular(site: &Site) -> Result<Popular, Problem> {
     let query = TorrentQuery {
         sight: Sight::Open,
         search: String::new(),
-        category: None,
+        categories: Vec::new(),
         uploader: None,
         sort: Sort::MostPeers,
         after: None,
+        skip: 0,
         limit: POPULAR,
     };
     let rows = site.store.list_torrents(&query).await?;

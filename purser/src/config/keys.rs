@@ -44,7 +44,7 @@ const HOUR_MS: i64 = 3_600_000;
 const DAY_SECS: i64 = 86_400;
 
 /// Every key, in the order of `config.toml`.
-pub(super) const KEYS: [Key; 34] = [
+pub(super) const KEYS: [Key; 35] = [
     key("data_dir", Text(rule(not_empty, "the path of a folder"))),
     key(
         "database_url",
@@ -111,6 +111,13 @@ pub(super) const KEYS: [Key; 34] = [
     key("credits.multiplier", Decimal(0.0, 1000.0)),
     key("credits.min_ratio_warning", Decimal(0.0, 1000.0)),
     key("api.listen", Text(ADDRESS)),
+    key(
+        "api.public_url",
+        Text(rule(
+            |text| text.is_empty() || is_web_address(text),
+            "https://HOST or http://HOST:PORT (or empty)",
+        )),
+    ),
     key(
         "api.allowed_hosts",
         List(rule(is_host, "the name of a host, as in api.example.org")),
@@ -286,12 +293,16 @@ fn is_token_key(text: &str) -> bool {
 }
 
 fn is_public_url(text: &str) -> bool {
+    // `/announce/KEY` comes behind it.
+    let has_announce = text.trim_end_matches('/').ends_with("/announce");
+    text.is_empty() || (!has_announce && is_web_address(text))
+}
+
+fn is_web_address(text: &str) -> bool {
     let rest = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));
-    // `/announce/KEY` comes behind it.
-    let has_announce = text.trim_end_matches('/').ends_with("/announce");
-    text.is_empty() || (!has_announce && rest.is_some_and(is_host_and_path))
+    rest.is_some_and(is_host_and_path)
 }
 
 /// No query, no blank, and a host before the first slash.

@@ -8,6 +8,7 @@
 #[allow(dead_code, reason = "the serving tests use more of it")]
 mod site;
 
+mod caller;
 mod people;
 
 mod admin;
@@ -16,6 +17,7 @@ mod connections;
 mod conventions;
 mod credits;
 mod docs;
+mod feeds;
 mod gate;
 mod idempotency;
 mod invites;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 use store::UserRole;
 
-use crate::people::{Answer, Caller, Club};
+use crate::people::{Caller, Club};
 use crate::site::{Database, Server, until};
 
 on_both_databases!(
@@ -33,7 +33,7 @@ on_both_databases!(
 const ALIVE: &str = "uploaded=0&downloaded=0&left=0";
 
 /// A v1 torrent of one small file.
-fn torrent(name: &str) -> Vec<u8> {
+pub(crate) fn torrent(name: &str) -> Vec<u8> {
     sized(name, 1000, "7:privatei1e")
 }
 
@@ -57,7 +57,7 @@ fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).position(|window| window == part)
 }
 
-fn percent(hash: &str) -> String {
+pub(crate) fn percent(hash: &str) -> String {
     let digits = hash.as_bytes().chunks(2);
     digits
         .map(|pair| format!("%{}", str::from_utf8(pair).unwrap()))
@@ -73,27 +73,7 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 impl Caller {
-    fn form(&self, fields: &[(&str, &[u8])]) -> Answer {
-        let mut body = Vec::new();
-        for (name, value) in fields {
-            let file = if *name == "file" {
-                "; filename=\"a.torrent\""
-            } else {
-                ""
-            };
-            body.extend(
-                format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n")
-                    .bytes(),
-            );
-            body.extend_from_slice(value);
-            body.extend(b"\r\n");
-        }
-        body.extend(b"--XX--\r\n");
-        let kind = [("content-type", "multipart/form-data; boundary=XX")];
-        self.call("POST", "/api/torrents/", &kind, body)
-    }
-
-    fn upload(&self, torrent: &[u8]) -> Value {
+    pub(crate) fn upload(&self, torrent: &[u8]) -> Value {
         let answer = self.form(&[("file", torrent)]);
         assert_eq!(answer.status, 201, "{answer:?}");
         answer.json()

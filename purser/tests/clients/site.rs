@@ -11,7 +11,8 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::programs::{Program, clean, until};
+use crate::caller::{Caller, PASSWORD};
+use crate::programs::{Program, clean, free_port, until};
 use crate::torrents::Torrent;
 
 /// Promised: a change reaches the tracker within two seconds. Twice that, on a busy machine.
@@ -31,6 +32,8 @@ pub(crate) struct Site {
     announce: SocketAddr,
     udp_port: String,
     metrics: SocketAddr,
+    api: String,
+    admin_password: String,
     database: TestDatabase,
     folder: TempDir,
 }
@@ -41,25 +44,30 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::create(database, folder.path());
         let mut command = clean(PURSER, folder.path());
-        let announce = SocketAddr::new(address, 0);
+        let announce = SocketAddr::new(address, free_port());
         command
             .args(["serve", "--json"])
             .env("DATABASE_URL", &database.url)
             .env("PURSER__TRACKER__HTTP", announce.to_string())
             .env("PURSER__TRACKER__UDP", announce.to_string())
+            .env("PURSER__TRACKER__PUBLIC_URL", format!("http://{announce}"))
             .env("PURSER__API__LISTEN", "127.0.0.1:0")
             .env("PURSER__METRICS__LISTEN", "127.0.0.1:0");
         let mut server = Program::start(command, folder.path().join("log"), Some(Stdio::piped()));
         let stdout = server.child.stdout.take().unwrap();
         let mut documents = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>();
         let banner = documents.next().expect("a banner").unwrap();
-        let port = authority(&banner["announce"]).rsplit_once(':').unwrap().1;
         let udp_port = authority(&banner["udp"]).rsplit_once(':').unwrap().1;
         Self {
             server,
             udp_port: udp_port.to_owned(),
-            announce: SocketAddr::new(address, port.parse().unwrap()),
+            announce,
             metrics: authority(&banner["metrics"]).parse().unwrap(),
+            api: authority(&banner["api"]).to_owned(),
+            admin_password: banner["first_start"]["password"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
             database,
             folder,
         }
@@ -85,9 +93,27 @@ impl Site {
         format!("udp://{host}:{}/announce/{key}", self.udp_port)
     }
 
+    /// The administrator of the first start, over the API.
+    pub(crate) fn admin(&self) -> Caller {
+        Caller::to(&self.api).logged_in("admin", &self.admin_password)
+    }
+
+    /// A new member, who came by invite, over the API.
+    pub(crate) fn member(&self, name: &str) -> Caller {
+        let anonymous = Caller::to(&self.api);
+        let answer = anonymous.register(name, &self.run(&["create-invite"]));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        anonymous.logged_in(name, PASSWORD)
+    }
+
     /// Adds the torrent, and waits until the tracker knows it and these members.
     pub(crate) fn register(&self, torrent: &Torrent, announce_urls: &[&str]) {
         let hash = self.run(&["add-torrent", torrent.path.to_str().unwrap()]);
+        self.wait_for_tracker(&hash, announce_urls);
+    }
+
+    /// Until the tracker knows this torrent and these members.
+    pub(crate) fn wait_for_tracker(&self, hash: &str, announce_urls: &[&str]) {
         let digits = hash.as_bytes().chunks(2);
         let hash: String = digits
             .map(|digits| format!("%{}", str::from_utf8(digits).unwrap()))

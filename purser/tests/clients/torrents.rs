@@ -88,6 +88,14 @@ impl Torrent {
     }
 }
 
+/// What a downloaded .torrent has before anything else.
+pub(crate) fn announce_url(torrent: &[u8]) -> String {
+    let text = String::from_utf8_lossy(torrent);
+    let rest = text.strip_prefix("d8:announce").unwrap();
+    let (length, rest) = rest.split_once(':').unwrap();
+    rest[..length.parse().unwrap()].to_owned()
+}
+
 /// The same in every run (SplitMix64).
 fn pseudo_random(len: usize) -> Vec<u8> {
     let mut state: u64 = 2;

@@ -28,10 +28,11 @@ const SORTS: [Sort; 7] = [
 const ALL: TorrentQuery = TorrentQuery {
     sight: Sight::Staff(None),
     search: String::new(),
-    category: None,
+    categories: Vec::new(),
     uploader: None,
     sort: Sort::Newest,
     after: None,
+    skip: 0,
     limit: 51,
 };
 
@@ -108,17 +109,19 @@ async fn no_list_reads_the_whole_table(db: Database) {
             if sort == Sort::MostPeers && sight != Sight::Open {
                 continue;
             }
-            for (category, uploader, search) in [
-                (None, None, ""),
-                (Some(Category::Tv), None, ""),
-                (Some(Category::Xxx), None, ""),
-                (None, Some(UserId(5)), ""),
-                (Some(Category::Movies), Some(UserId(5)), ""),
-                (None, None, "some thing"),
-                (None, None, "word7"),
-                (Some(Category::Movies), Some(UserId(5)), "some wor"),
+            for (categories, uploader, search) in [
+                (&[][..], None, ""),
+                (&[Category::Tv], None, ""),
+                (&[Category::Xxx], None, ""),
+                (&[Category::Tv, Category::Anime], None, ""),
+                (&[], Some(UserId(5)), ""),
+                (&[Category::Movies], Some(UserId(5)), ""),
+                (&[], None, "some thing"),
+                (&[], None, "word7"),
+                (&[Category::Tv, Category::Anime], None, "some thing"),
+                (&[Category::Movies], Some(UserId(5)), "some wor"),
             ] {
-                let is_plain = category.is_none() && uploader.is_none() && search.is_empty();
+                let is_plain = categories.is_empty() && uploader.is_none() && search.is_empty();
                 if sort == Sort::MostPeers && !is_plain {
                     continue;
                 }
@@ -126,10 +129,11 @@ async fn no_list_reads_the_whole_table(db: Database) {
                     let query = TorrentQuery {
                         sight,
                         search: search.to_owned(),
-                        category,
+                        categories: categories.to_vec(),
                         uploader,
                         sort,
                         after,
+                        skip: 0,
                         limit: 51,
                     };
                     let plan = db.store.explain_torrents(&query).await.unwrap();
@@ -198,6 +202,27 @@ async fn pages_go_on_where_the_last_one_ended(db: Database) {
             pages.extend(page);
         }
         assert_eq!(pages, whole, "{sort:?}");
+        // Of several categories, and by skipping what came before.
+        let categories = vec![Category::Tv, Category::Anime, Category::Other];
+        let mut pages = Vec::new();
+        for skip in (0..).step_by(4) {
+            let query = TorrentQuery {
+                categories: categories.clone(),
+                sort,
+                skip,
+                limit: 4,
+                ..ALL
+            };
+            let page = db.store.list_torrents(&query).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            pages.extend(page);
+        }
+        let theirs = |row: &&Listed| categories.contains(&row.category);
+        let wanted: Vec<_> = whole.iter().filter(theirs).cloned().collect();
+        assert!(wanted.len() > 4);
+        assert_eq!(pages, wanted, "{sort:?}");
     }
 }
 
@@ -317,7 +342,7 @@ async fn everybody_sees_what_is_theirs_to_see(db: Database) {
     };
     assert_eq!(names(&db, &query).await, [numbered(4).name]);
     let query = TorrentQuery {
-        category: Some(numbered(2).category),
+        categories: vec![numbered(2).category],
         ..ALL
     };
     assert_eq!(names(&db, &query).await, [numbered(2).name]);
