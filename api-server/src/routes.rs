@@ -11,6 +11,7 @@ mod feeds;
 mod gate;
 mod invites;
 mod logs;
+mod policies;
 mod security;
 mod torrents;
 mod user;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> OpenApiRouter<Site> {
         .merge(credits::routes())
         .merge(admin::routes())
         .merge(gate::routes())
+        .merge(policies::routes())
         .merge(security::routes())
         .merge(torrents::routes())
         .merge(feeds::routes())

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod invites;
 pub mod logs;
 pub mod notifications;
+pub mod policies;
 pub mod reports;
 pub mod settings;
 pub mod tokens;

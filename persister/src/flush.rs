@@ -250,6 +250,7 @@ impl Persister {
     /// A lane that is there already has nothing to do.
     fn batches(&mut self, to: u64) -> Vec<Option<Batch>> {
         let baselines = &self.baselines;
+        let silence_secs = self.tracker.settings.load().peer_timeout_secs();
         let batch = |lane: &mut Lane| Batch {
             mark: Mark {
                 journal: lane.name.clone(),
@@ -257,6 +258,7 @@ impl Persister {
                 to,
             },
             sessions: merge(&mut lane.records, |key| baselines.get(key)),
+            silence_secs,
         };
         let lanes = self.lanes.0.iter_mut();
         lanes

@@ -162,7 +162,7 @@ impl Follower {
             }
             Changed::IpBlocks => load_ip_blocks(&self.store, &self.tracker).await?,
             Changed::ClientRules => load_client_rules(&self.store, &self.tracker).await?,
-            Changed::Settings => {}
+            Changed::Policies | Changed::Settings => {}
             Changed::Other => tracing::debug!(id = change.id.0, "a change of an unknown kind"),
         }
         Ok(())

@@ -4,24 +4,28 @@
 //! Credit is reckoned [here](plan) and nowhere else: the baseline in the database, and what the session reported since,
 //! in order. Memory may hint at that baseline, which saves reading it; the write then checks that the hint was right.
 //!
-//! Tables and rows are taken in the same order (mark, sessions, snatches, users, torrents; each by key), so that two
+//! Tables and rows are taken in the same order (mark, sessions, snatches, traffic, users, torrents; each by key), so that two
 //! writers hardly ever deadlock. Where they do, the database picks one, and its batch comes again.
 
 mod plan;
+mod policies;
 mod postgres;
 mod sqlite;
 
 use std::collections::{HashMap, HashSet};
 
+use economy::window::Window;
 use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::ids::{PeerId, TorrentId, UnixTime, UserId};
 use tracker_core::record::{Event, Role, SessionKey};
+use tracker_core::registry::UserClass;
 
 use crate::Store;
-use crate::columns::{self, BaselineColumns, bigint};
+use crate::columns::{self, BaselineColumns, Word, bigint};
 use crate::error::{Result, StoreError};
 use crate::store::{in_transaction, reading};
-use plan::{Plan, SessionRow, SetAside, Snatch, Totals};
+use plan::{Plan, SessionRow, SetAside, Snatch, Totals, Traffic};
+use policies::Policies;
 
 /// Some records of a journal, merged by session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub struct Batch {
     pub mark: Mark,
     /// Sorted by key, each key once.
     pub sessions: Vec<SessionChange>,
+    /// A seeder silent for longer than so many seconds wasn't in its swarm meanwhile, and has no seed time for it.
+    pub silence_secs: u32,
 }
 
 /// A stretch of a journal: positions after `from`, up to and with `to`.
@@ -165,7 +171,7 @@ impl Store {
     }
 
     async fn write(&self, batch: &Batch, way: Way<'_>) -> Result<Applied> {
-        let Batch { mark, sessions } = batch;
+        let Batch { mark, sessions, .. } = batch;
         debug_assert!(mark.from < mark.to, "a batch has records");
         debug_assert!(
             sessions.is_sorted_by(|a, b| a.key < b.key),
@@ -194,25 +200,31 @@ impl Store {
             }
             let mut plan = match way {
                 Way::Apply(Care::Trusting) => {
-                    let unknown = plan::keys_without_hint(sessions);
+                    let policies = policies(&mut tx, Policies::earliest(batch), sessions).await?;
+                    let unknown = plan::keys_to_read(batch, &policies);
                     let stored = tx.baselines(&unknown).await?;
-                    Plan::trusting(batch, &stored)
+                    let policies = reach_back(&mut tx, policies, &stored, sessions).await?;
+                    Plan::trusting(batch, &stored, &policies)
                 }
                 Way::Apply(Care::Careful) => {
+                    let policies = policies(&mut tx, Policies::earliest(batch), sessions).await?;
                     let stored = tx.lock_baselines(&plan::keys(sessions)).await?;
+                    let policies = reach_back(&mut tx, policies, &stored, sessions).await?;
                     let users = tx.missing_users(&plan::users(sessions)).await?;
                     let torrents = tx.missing_torrents(&plan::torrents(sessions)).await?;
-                    Plan::careful(batch, &stored, &users, &torrents)
+                    Plan::careful(batch, &stored, &users, &torrents, &policies)
                 }
                 Way::SetAside { reason, at } => Plan::setting_aside(batch, reason, at),
             };
             let writer = mark.writer();
-            let updated = tx.update_sessions(&plan.updates, writer).await?;
+            let silence = i64::from(batch.silence_secs);
+            let updated = tx.update_sessions(&plan.updates, writer, silence).await?;
             all(updated, plan.updates.len())?;
             let inserted = tx.insert_sessions(&plan.inserts, writer).await?;
             all(inserted, plan.inserts.len())?;
             let snatched = tx.insert_snatches(&plan.snatches).await?;
             plan.count_snatches(&snatched);
+            tx.add_to_traffic(&plan.traffic).await?;
             all(tx.add_to_users(&plan.users).await?, plan.users.len())?;
             all(
                 tx.add_to_torrents(&plan.torrents).await?,
@@ -251,6 +263,33 @@ impl Store {
     }
 }
 
+/// The policies that hold from a moment on, and what they ask of the batch's members.
+async fn policies(
+    tx: &mut impl Bulk,
+    since: UnixTime,
+    sessions: &[SessionChange],
+) -> Result<Policies> {
+    let mut policies = Policies::new(since, tx.windows(since).await?);
+    if policies.ask_for_classes() {
+        policies.classes = tx.classes(&plan::users(sessions)).await?;
+    }
+    Ok(policies)
+}
+
+/// With those before, if a session was silent for so long.
+async fn reach_back(
+    tx: &mut impl Bulk,
+    known: Policies,
+    stored: &Baselines,
+    sessions: &[SessionChange],
+) -> Result<Policies> {
+    let oldest = stored.values().map(|stored| stored.announced_at).min();
+    match oldest {
+        Some(oldest) if oldest < known.since => policies(tx, oldest, sessions).await,
+        _ => Ok(known),
+    }
+}
+
 /// What to do with a batch.
 #[derive(Clone, Copy)]
 enum Way<'a> {
@@ -284,6 +323,8 @@ type Baselines = HashMap<SessionKey, Stored>;
 /// that write return how many rows they have written.
 trait Bulk {
     async fn prepare_to_write(&mut self) -> Result<()>;
+    /// Policies that hold from then on, or later.
+    async fn windows(&mut self, since: UnixTime) -> Result<Vec<Window>>;
     /// The stored baselines of those of `keys` that have one.
     async fn baselines(&mut self, keys: &[SessionKey]) -> Result<Baselines>;
     /// The same, kept from other writers until the transaction ends.
@@ -291,12 +332,20 @@ trait Bulk {
     /// Those of `ids` that aren't in the database.
     async fn missing_users(&mut self, ids: &[UserId]) -> Result<HashSet<UserId>>;
     async fn missing_torrents(&mut self, ids: &[TorrentId]) -> Result<HashSet<TorrentId>>;
+    async fn classes(&mut self, ids: &[UserId]) -> Result<HashMap<UserId, UserClass>>;
     /// Leaves out the rows whose baseline isn't the expected one.
-    async fn update_sessions(&mut self, rows: &[SessionRow<'_>], writer: i64) -> Result<u64>;
+    async fn update_sessions(
+        &mut self,
+        rows: &[SessionRow<'_>],
+        writer: i64,
+        silence_secs: i64,
+    ) -> Result<u64>;
     /// Leaves out the rows that are there, and those whose user or torrent isn't.
     async fn insert_sessions(&mut self, rows: &[SessionRow<'_>], writer: i64) -> Result<u64>;
     /// Returns the torrent of each snatch that wasn't there before.
     async fn insert_snatches(&mut self, snatches: &[Snatch]) -> Result<Vec<TorrentId>>;
+    /// Adds rows that aren't there yet.
+    async fn add_to_traffic(&mut self, traffic: &Traffic) -> Result<()>;
     async fn add_to_users(&mut self, totals: &Totals<UserId>) -> Result<u64>;
     async fn add_to_torrents(&mut self, totals: &Totals<TorrentId>) -> Result<u64>;
     async fn insert_set_aside(&mut self, mark: &Mark, rows: &[SetAside<'_>]) -> Result<()>;
@@ -326,4 +375,17 @@ fn read_baseline(row: BaselineRow) -> Result<(SessionKey, Stored)> {
         written_by: row.written_by,
     };
     Ok((key, stored))
+}
+
+fn read_class((id, class): (i64, String)) -> Result<(UserId, UserClass)> {
+    Ok((
+        UserId(columns::id(id, "users.id")?),
+        UserClass::parse(&class)?,
+    ))
+}
+
+/// 92 PB at a time, with room for what waits beside them.
+fn hundredths(of_bytes: u128) -> i64 {
+    const MOST: i64 = i64::MAX - 100;
+    i64::try_from(of_bytes).unwrap_or(MOST).min(MOST)
 }

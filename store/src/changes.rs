@@ -37,6 +37,8 @@ pub enum Changed {
     IpBlocks,
     /// See [`Store::client_rules`]: all of them.
     ClientRules,
+    /// See [`Store::policies`]. The ledger reads them in each of its transactions.
+    Policies,
     /// See [`Store::settings`]. The program looks at them by itself.
     Settings,
     /// Something that only a newer Purser knows, while it takes over from this one.
@@ -184,6 +186,7 @@ impl Changed {
             Self::Token(id) => ("token", i64::from(id.0)),
             Self::IpBlocks => ("ip_blocks", 0),
             Self::ClientRules => ("client_rules", 0),
+            Self::Policies => ("policies", 0),
             Self::Settings => ("settings", 0),
             Self::Other => ("other", 0),
         }
@@ -197,6 +200,7 @@ impl Changed {
             "token" => Self::Token(TokenId(id()?)),
             "ip_blocks" => Self::IpBlocks,
             "client_rules" => Self::ClientRules,
+            "policies" => Self::Policies,
             "settings" => Self::Settings,
             _ => Self::Other,
         })

@@ -75,8 +75,12 @@ pub struct User {
 /// What an account shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
-    /// Bytes that the tracker counted, before any multiplier.
+    /// Bytes that the tracker counted, before any policy.
     pub totals: Counters,
+    /// Bytes that count, as policies have it.
+    pub credited: Counters,
+    /// Seconds that their clients seeded, added up over torrents.
+    pub seeded_secs: u64,
     /// In thousandths.
     pub credits_milli: i64,
     /// Swarms they seed in now.
@@ -158,7 +162,8 @@ pub(crate) const LOCK: &str = "
     where id = $1";
 
 const STATS: &str = "
-    select uploaded, downloaded, credits_milli,
+    select uploaded, downloaded, credited_uploaded, credited_downloaded, credits_milli,
+        (select cast(coalesce(sum(sessions.seeded_secs), 0) as bigint) from sessions where sessions.user_id = $1),
         (select count(*) from sessions where sessions.user_id = $1 and active and sessions.role = 'seeder'),
         (select count(*) from sessions where sessions.user_id = $1 and active and sessions.role = 'leecher'),
         (select count(*) from snatches where snatches.user_id = $1)
@@ -202,6 +207,8 @@ macro_rules! insert {
             .await?
     };
 }
+
+type StatsRow = (i64, i64, i64, i64, i64, i64, i64, i64, i64);
 
 impl Store {
     /// Adds a member. `Duplicate` when the username, the email address or the passkey is taken.
@@ -309,19 +316,24 @@ impl Store {
 
     /// What an account shows.
     pub async fn stats(&self, user: UserId) -> Result<Stats> {
-        let row: Option<(i64, i64, i64, i64, i64, i64)> = reading!(self, |pool| {
+        let row: Option<StatsRow> = reading!(self, |pool| {
             sqlx::query_as(STATS)
                 .bind(i64::from(user.0))
                 .fetch_optional(pool)
                 .await
         })?;
-        let (uploaded, downloaded, credits_milli, seeding, leeching, snatches) =
+        let (uploaded, downloaded, up, down, credits_milli, seeded, seeding, leeching, snatches) =
             row.ok_or(StoreError::NotFound { what: "user" })?;
         Ok(Stats {
             totals: Counters {
                 uploaded: columns::count(uploaded, "users.uploaded")?,
                 downloaded: columns::count(downloaded, "users.downloaded")?,
             },
+            credited: Counters {
+                uploaded: columns::count(up, "users.credited_uploaded")?,
+                downloaded: columns::count(down, "users.credited_downloaded")?,
+            },
+            seeded_secs: columns::count(seeded, "sessions.seeded_secs")?,
             credits_milli,
             seeding: columns::count(seeding, "sessions")?,
             leeching: columns::count(leeching, "sessions")?,

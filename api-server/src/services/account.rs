@@ -96,13 +96,13 @@ pub struct ProfileChange {
 /// What an account shows.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct StatsView {
-    /// Bytes that the tracker counted, before any multiplier.
+    /// Bytes that the tracker counted, before any policy.
     pub uploaded: u64,
-    /// Bytes that the tracker counted, before any multiplier.
+    /// Bytes that the tracker counted, before any policy.
     pub downloaded: u64,
-    /// Bytes that count. The same as `uploaded`, as there are no multipliers yet.
+    /// Bytes that count, with upload factors.
     pub credited_uploaded: u64,
-    /// Bytes that count. The same as `downloaded`, as there is no freeleech yet.
+    /// Bytes that count, without freeleech.
     pub credited_downloaded: u64,
     /// `credited_uploaded` over `credited_downloaded`; `null`: nothing was downloaded.
     #[schema(required)]
@@ -115,6 +115,8 @@ pub struct StatsView {
     pub leeching: u64,
     /// Torrents they have finished.
     pub snatches: u64,
+    /// Seconds that their clients seeded, added up over torrents.
+    pub seed_time_secs: u64,
 }
 
 pub(crate) async fn change(
@@ -159,13 +161,14 @@ pub(crate) async fn stats(site: &Site, user: &User) -> Result<StatsView, Problem
     Ok(StatsView {
         uploaded,
         downloaded,
-        credited_uploaded: uploaded,
-        credited_downloaded: downloaded,
-        ratio: ratio(uploaded, downloaded),
+        credited_uploaded: stats.credited.uploaded,
+        credited_downloaded: stats.credited.downloaded,
+        ratio: ratio(stats.credited.uploaded, stats.credited.downloaded),
         credits_milli: stats.credits_milli,
         seeding: stats.seeding,
         leeching: stats.leeching,
         snatches: stats.snatches,
+        seed_time_secs: stats.seeded_secs,
     })
 }
 

@@ -21,7 +21,7 @@ const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
 pub struct Balance {
     /// Credits, in thousandths.
     pub credits_milli: i64,
-    /// Bytes uploaded over bytes downloaded; `null`: nothing was downloaded.
+    /// Bytes that count, uploaded over downloaded; `null`: nothing was downloaded.
     #[schema(required)]
     pub ratio: Option<f64>,
     /// Bytes that the tracker counted.
@@ -99,7 +99,7 @@ pub struct UserClassView {
 pub(crate) async fn balance(site: &Site, user: UserId) -> Result<Balance, Problem> {
     let stats = site.store.stats(user).await?;
     let (uploaded, downloaded) = (stats.totals.uploaded, stats.totals.downloaded);
-    let ratio = ratio(uploaded, downloaded);
+    let ratio = ratio(stats.credited.uploaded, stats.credited.downloaded);
     Ok(Balance {
         credits_milli: stats.credits_milli,
         ratio,

@@ -6,7 +6,7 @@ use std::io;
 
 use quick_xml::events::BytesText;
 use serde::Deserialize;
-use store::{Sight, Sort, TorrentQuery};
+use store::{Listed, Sight, Sort, TorrentQuery};
 use utoipa::IntoParams;
 
 use super::torrents::{self, Category, SEARCH_MAX, TorrentView};
@@ -170,7 +170,7 @@ pub(crate) async fn torznab(
     let is_last = count <= limit && (count > 0 || offset == 0);
     let total = is_last.then(|| offset + count);
     rows.truncate(limit as usize);
-    let rows: Vec<TorrentView> = rows.into_iter().map(Into::into).collect();
+    let rows = views(site, rows).await?;
     let feed = Feed { key, place };
     Ok(Answer::Feed(feed.torznab(&rows, offset, total)?))
 }
@@ -219,7 +219,7 @@ pub(crate) async fn rss(
             site.store.list_torrents(&query).await?
         }
     };
-    let rows: Vec<TorrentView> = rows.into_iter().map(Into::into).collect();
+    let rows = views(site, rows).await?;
     Feed { key, place }.rss(&rows)
 }
 
@@ -565,6 +565,12 @@ impl From<Problem> for Refusal {
             retry_after: problem.retry_after,
         }
     }
+}
+
+async fn views(site: &Site, rows: Vec<Listed>) -> Result<Vec<TorrentView>, Problem> {
+    let freeleech = site.store.freeleech(site.now()).await?;
+    let view = |row| TorrentView::new(row, &freeleech);
+    Ok(rows.into_iter().map(view).collect())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Torrents: finding them, and what is said of them.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use store::{Listed, NewFile, Sight, Sort, TorrentDetail, TorrentEdit, TorrentQuery};
+use store::{Freeleech, Listed, NewFile, Sight, Sort, TorrentDetail, TorrentEdit, TorrentQuery};
 use tracker_core::ids::{InfoHash, UserId};
 use tracker_core::registry;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
@@ -111,7 +111,7 @@ pub struct TorrentView {
     /// Who brought it; `null`: the operator.
     #[schema(required)]
     pub uploader: Option<String>,
-    /// Whether downloads don't count. Always `false`, as there is no freeleech yet.
+    /// Whether downloads don't count, for everybody, at the moment.
     pub freeleech: bool,
     /// May it be announced?
     pub status: TorrentStatus,
@@ -213,7 +213,7 @@ pub(crate) async fn list(
                     Vec::<Listed>::new(),
                     limit,
                     |_| [0; 3],
-                    Into::into,
+                    |row| TorrentView::new(row, &Freeleech::default()),
                 ));
             }
             found => found,
@@ -239,7 +239,10 @@ pub(crate) async fn list(
         let [key, id] = row.key(sort);
         [order as i64, key, id]
     };
-    Ok(Page::new(rows, limit, key, Into::into))
+    let freeleech = site.store.freeleech(site.now()).await?;
+    Ok(Page::new(rows, limit, key, |row| {
+        TorrentView::new(row, &freeleech)
+    }))
 }
 
 /// Nobody has a name that nobody could have: the database isn't asked for it.
@@ -264,8 +267,10 @@ pub(crate) async fn popular(site: &Site) -> Result<Popular, Problem> {
         limit: POPULAR,
     };
     let rows = site.store.list_torrents(&query).await?;
+    let freeleech = site.store.freeleech(site.now()).await?;
+    let view = |row| TorrentView::new(row, &freeleech);
     Ok(Popular {
-        results: rows.into_iter().map(Into::into).collect(),
+        results: rows.into_iter().map(view).collect(),
         next: None,
     })
 }
@@ -301,8 +306,9 @@ pub(crate) async fn detail(
         .store
         .torrent_files(found.listed.id, 0, DETAIL_FILES)
         .await?;
+    let freeleech = site.store.freeleech(site.now()).await?;
     Ok(TorrentDetailView {
-        torrent: found.listed.into(),
+        torrent: TorrentView::new(found.listed, &freeleech),
         description: found.description,
         files: files.into_iter().map(FileView::from).collect(),
         piece_length: found.piece_length,
@@ -382,9 +388,10 @@ impl From<NewFile> for FileView {
     }
 }
 
-impl From<Listed> for TorrentView {
-    fn from(row: Listed) -> Self {
+impl TorrentView {
+    pub(crate) fn new(row: Listed, freeleech: &Freeleech) -> Self {
         Self {
+            freeleech: freeleech.holds(row.id),
             info_hash: row.info_hash.to_string(),
             name: row.name,
             size: row.size,
@@ -393,7 +400,6 @@ impl From<Listed> for TorrentView {
             leechers: row.leechers,
             completed: row.completed,
             uploader: row.uploader,
-            freeleech: false,
             status: row.status.into(),
             created_at: row.created_at.into(),
             file_count: row.file_count,

@@ -378,6 +378,8 @@ impl<'a> World<'a> {
         }
         for column in [
             "users.uploaded",
+            "users.credited_uploaded",
+            "traffic.uploaded",
             "torrents.uploaded",
             "sessions.credited_uploaded",
         ] {
@@ -385,6 +387,8 @@ impl<'a> World<'a> {
         }
         for column in [
             "users.downloaded",
+            "users.credited_downloaded",
+            "traffic.downloaded",
             "torrents.downloaded",
             "sessions.credited_downloaded",
         ] {

@@ -425,8 +425,12 @@ fn refusals_say_why_in_newznabs_codes(database: Database) {
     let path = format!("/api/admin/users/{}/", ann.id());
     let disabled = club.admin().patch(&path, json!({ "status": "disabled" }));
     assert_eq!(disabled.status, 200, "{disabled:?}");
-    is_refused(&other.ask("t=search"), "101", "Account suspended\"");
-    other.rss("").is_problem(403, "account-disabled");
+    is_refused(
+        &other.ask("t=search"),
+        "100",
+        "Incorrect user credentials\"",
+    );
+    other.rss("").is_problem(401, "unauthenticated");
 }
 
 fn only_open_torrents_are_in_feeds(database: Database) {

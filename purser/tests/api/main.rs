@@ -24,6 +24,7 @@ mod invites;
 mod limits;
 mod logs;
 mod notifications;
+mod policies;
 mod settings;
 mod split;
 mod statistics;

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use economy::window::Counted;
 use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::ids::{TorrentId, UnixTime, UserId};
 use tracker_core::record::SessionKey;
 
+use super::policies::Policies;
 use super::{Applied, Baselines, Batch, SessionChange, Stored};
 use crate::columns::COUNT_MAX;
 
@@ -19,6 +21,7 @@ pub(super) struct Plan<'a> {
     pub(super) inserts: Vec<SessionRow<'a>>,
     /// By user and torrent, each pair once.
     pub(super) snatches: Vec<Snatch>,
+    pub(super) traffic: Traffic,
     pub(super) users: Totals<UserId>,
     pub(super) torrents: Totals<TorrentId>,
     pub(super) set_aside: Vec<SetAside<'a>>,
@@ -33,9 +36,29 @@ pub(super) struct SessionRow<'a> {
     /// Whose journal that one came from.
     pub(super) from_writer: i64,
     pub(super) growth: Counters,
+    /// The same, announce by announce.
+    steps: Vec<Step>,
     pub(super) baseline: Baseline,
     /// Nothing in it is news.
     is_late: bool,
+}
+
+/// What a session grew by from one announce to another.
+struct Step {
+    /// `None`: it isn't known when that was, and doesn't matter.
+    from: Option<UnixTime>,
+    to: UnixTime,
+    growth: Counters,
+}
+
+/// What was moved, by member, torrent and hour.
+pub(super) type Traffic = BTreeMap<(UserId, TorrentId, u32), Moved>;
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct Moved {
+    pub(super) growth: Counters,
+    /// As policies have it.
+    pub(super) counted: Counted,
 }
 
 /// What a session's growth is reckoned from.
@@ -70,6 +93,8 @@ pub(super) type Totals<Id> = BTreeMap<Id, Gain>;
 #[derive(Clone, Copy, Default)]
 pub(super) struct Gain {
     pub(super) growth: Counters,
+    /// As policies have it, for a member.
+    pub(super) counted: Counted,
     /// Snatches, for a torrent.
     pub(super) completed: u32,
 }
@@ -78,10 +103,15 @@ pub(super) fn keys(sessions: &[SessionChange]) -> Vec<SessionKey> {
     sessions.iter().map(|change| change.key).collect()
 }
 
-pub(super) fn keys_without_hint(sessions: &[SessionChange]) -> Vec<SessionKey> {
-    sessions
+/// Those that memory doesn't know, and those of which it doesn't know enough.
+pub(super) fn keys_to_read(batch: &Batch, policies: &Policies) -> Vec<SessionKey> {
+    let is_unknown = |change: &&SessionChange| {
+        change.known.is_none() || policies.ask_for_time(change, batch.silence_secs)
+    };
+    batch
+        .sessions
         .iter()
-        .filter(|change| change.known.is_none())
+        .filter(is_unknown)
         .map(|change| change.key)
         .collect()
 }
@@ -99,11 +129,11 @@ pub(super) fn torrents(sessions: &[SessionChange]) -> Vec<TorrentId> {
 }
 
 impl<'a> Plan<'a> {
-    /// Takes the hints for what is stored, and `stored` for the sessions without one.
-    pub(super) fn trusting(batch: &'a Batch, stored: &Baselines) -> Self {
+    /// Takes `stored` for what is stored, and the hints for the sessions that weren't looked up.
+    pub(super) fn trusting(batch: &'a Batch, stored: &Baselines, policies: &Policies) -> Self {
         let mut plan = Self::new(batch);
         for change in &batch.sessions {
-            plan.apply(change, Known::hint_or(change, stored));
+            plan.apply(change, Known::stored_or_hint(change, stored), policies);
         }
         plan.merge_snatches();
         plan
@@ -115,6 +145,7 @@ impl<'a> Plan<'a> {
         stored: &Baselines,
         missing_users: &HashSet<UserId>,
         missing_torrents: &HashSet<TorrentId>,
+        policies: &Policies,
     ) -> Self {
         let latest = batch.sessions.iter().map(|change| change.announced_at);
         let at = latest.max().unwrap_or_default();
@@ -127,7 +158,7 @@ impl<'a> Plan<'a> {
                 missing_torrents.contains(&torrent),
             ) {
                 (false, false) => {
-                    plan.apply(change, from);
+                    plan.apply(change, from, policies);
                     continue;
                 }
                 (true, _) => "there is no such user",
@@ -163,13 +194,23 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    fn apply(&mut self, change: &'a SessionChange, from: Option<Known>) {
+    fn apply(&mut self, change: &'a SessionChange, from: Option<Known>, policies: &Policies) {
         let row = SessionRow::reckon(change, from, self.writer);
         let SessionKey { user, torrent, .. } = change.key;
         if let Some(at) = change.completed_at {
             self.snatches.push(Snatch { user, torrent, at });
             // Nothing may be added, but the user has to be there.
             self.users.entry(user).or_default();
+        }
+        for step in &row.steps {
+            let from = step.from.unwrap_or(step.to);
+            let counted = policies.count(&change.key, step.growth, from, step.to);
+            let hour = step.to.0 / 3600;
+            let moved = self.traffic.entry((user, torrent, hour)).or_default();
+            moved.growth = moved.growth.saturating_add(step.growth);
+            moved.counted = moved.counted.saturating_add(counted);
+            let gain = self.users.entry(user).or_default();
+            gain.counted = gain.counted.saturating_add(counted);
         }
         if row.growth != Counters::default() {
             self.users.entry(user).or_default().add(row.growth);
@@ -227,6 +268,7 @@ impl<'a> SessionRow<'a> {
     fn reckon(change: &'a SessionChange, from: Option<Known>, writer: i64) -> Self {
         let from_writer = from.map_or(writer, |from| from.writer(writer));
         let newer = from.and_then(|from| from.last_word_to_another(writer));
+        let mut before = from.and_then(Known::announced_at);
         // A first sight earns nothing: to observe the baseline itself adds nothing to it.
         let from = from.map_or(
             Baseline::starting_at(change.first.counters),
@@ -241,6 +283,7 @@ impl<'a> SessionRow<'a> {
             from,
             from_writer,
             growth: Counters::default(),
+            steps: Vec::new(),
             baseline: from,
             is_late: true,
         };
@@ -252,6 +295,14 @@ impl<'a> SessionRow<'a> {
             let reported = storable(observation.counters);
             let growth = row.baseline.observe(reported, observation.event);
             row.growth = row.growth.saturating_add(growth);
+            if growth != Counters::default() {
+                row.steps.push(Step {
+                    from: before,
+                    to: observation.at,
+                    growth,
+                });
+            }
+            before = Some(observation.at);
             row.is_late = false;
         }
         row
@@ -263,8 +314,16 @@ impl Known {
         change.known.map(Self::Hint)
     }
 
-    fn hint_or(change: &SessionChange, stored: &Baselines) -> Option<Self> {
-        Self::hint(change).or_else(|| stored.get(&change.key).copied().map(Self::Stored))
+    fn stored_or_hint(change: &SessionChange, stored: &Baselines) -> Option<Self> {
+        let stored = stored.get(&change.key).copied().map(Self::Stored);
+        stored.or_else(|| Self::hint(change))
+    }
+
+    fn announced_at(self) -> Option<UnixTime> {
+        match self {
+            Self::Hint(_) => None,
+            Self::Stored(stored) => Some(stored.announced_at),
+        }
     }
 
     fn baseline(self) -> Baseline {

@@ -1,18 +1,21 @@
 //! A batch in Postgres: one statement a table, its rows handed over as arrays and unnested there. Not `from unnest(a, b,
 //! …)`, which puts each column away first, and takes five times as long for as many columns as a session's.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use economy::window::Window;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{Postgres, Transaction};
-use tracker_core::ids::{TorrentId, UserId};
+use tracker_core::ids::{TorrentId, UnixTime, UserId};
 use tracker_core::record::SessionKey;
+use tracker_core::registry::UserClass;
 
-use super::plan::{SessionRow, SetAside, Snatch, Totals};
-use super::{BaselineRow, Baselines, Bulk, Mark, read_baseline};
+use super::plan::{SessionRow, SetAside, Snatch, Totals, Traffic};
+use super::{BaselineRow, Baselines, Bulk, Mark, hundredths, read_baseline, read_class};
 use crate::columns::{self, BaselineColumns, Word, bigint};
 use crate::error::Result;
+use crate::policies::{IN_EFFECT_SINCE, WindowRow};
 
 /// One way for batches of every size: go through the rows as they come and find each by its key. That takes rows in the
 /// order of their keys, and never reads a table of millions for thousands, as the planner may otherwise think best when
@@ -83,6 +86,13 @@ const UPDATE_SESSIONS: &str = "
         role = change.role,
         endpoint4 = coalesce(change.endpoint4, sessions.endpoint4),
         endpoint6 = coalesce(change.endpoint6, sessions.endpoint6),
+        seeded_secs = sessions.seeded_secs + case
+            when sessions.active
+                and sessions.role = 'seeder'
+                and change.announced_at - sessions.announced_at between 0 and $24
+            then change.announced_at - sessions.announced_at
+            else 0
+        end,
         announced_at = change.announced_at,
         active = change.active,
         written_by = $23
@@ -157,15 +167,52 @@ const INSERT_SNATCHES: &str = "
     on conflict (user_id, torrent_id) do nothing
     returning torrent_id";
 
+const ADD_TO_TRAFFIC: &str = "
+    insert into traffic (
+        user_id, torrent_id, hour, uploaded, downloaded, counted_uploaded, counted_downloaded, is_news)
+    select
+        unnest($1::bigint[]),
+        unnest($2::bigint[]),
+        unnest($3::bigint[]),
+        unnest($4::bigint[]),
+        unnest($5::bigint[]),
+        unnest($6::bigint[]),
+        unnest($7::bigint[]),
+        true
+    on conflict (user_id, torrent_id, hour) do update
+    set uploaded = traffic.uploaded + least(excluded.uploaded, 9223372036854775807 - traffic.uploaded),
+        downloaded = traffic.downloaded + least(excluded.downloaded, 9223372036854775807 - traffic.downloaded),
+        counted_uploaded = traffic.counted_uploaded
+            + least(excluded.counted_uploaded, 9223372036854775807 - traffic.counted_uploaded),
+        counted_downloaded = traffic.counted_downloaded
+            + least(excluded.counted_downloaded, 9223372036854775807 - traffic.counted_downloaded),
+        is_news = true";
+
+const CLASSES: &str = "
+    select users.id, users.class
+    from (select unnest($1::bigint[]) as id) as asked
+    join users on users.id = asked.id";
+
+/// Hundredths of a byte that make a whole one go over to the bytes.
 const ADD_TO_USERS: &str = "
     update users
     set uploaded = users.uploaded + least(gain.uploaded, 9223372036854775807 - users.uploaded),
-        downloaded = users.downloaded + least(gain.downloaded, 9223372036854775807 - users.downloaded)
+        downloaded = users.downloaded + least(gain.downloaded, 9223372036854775807 - users.downloaded),
+        credited_uploaded = users.credited_uploaded + least(
+            (gain.counted_uploaded + users.credited_uploaded_rest) / 100,
+            9223372036854775807 - users.credited_uploaded),
+        credited_uploaded_rest = (gain.counted_uploaded + users.credited_uploaded_rest) % 100,
+        credited_downloaded = users.credited_downloaded + least(
+            (gain.counted_downloaded + users.credited_downloaded_rest) / 100,
+            9223372036854775807 - users.credited_downloaded),
+        credited_downloaded_rest = (gain.counted_downloaded + users.credited_downloaded_rest) % 100
     from (
         select
             unnest($1::bigint[]) as id,
             unnest($2::bigint[]) as uploaded,
-            unnest($3::bigint[]) as downloaded
+            unnest($3::bigint[]) as downloaded,
+            unnest($4::bigint[]) as counted_uploaded,
+            unnest($5::bigint[]) as counted_downloaded
     ) as gain
     where users.id = gain.id";
 
@@ -208,6 +255,14 @@ impl Bulk for Transaction<'_, Postgres> {
         Ok(())
     }
 
+    async fn windows(&mut self, since: UnixTime) -> Result<Vec<Window>> {
+        let rows: Vec<WindowRow> = sqlx::query_as(IN_EFFECT_SINCE)
+            .bind(i64::from(since.0))
+            .fetch_all(&mut **self)
+            .await?;
+        rows.into_iter().map(Window::try_from).collect()
+    }
+
     async fn baselines(&mut self, keys: &[SessionKey]) -> Result<Baselines> {
         read_baselines(self, BASELINES, keys).await
     }
@@ -236,7 +291,20 @@ impl Bulk for Transaction<'_, Postgres> {
             .collect()
     }
 
-    async fn update_sessions(&mut self, rows: &[SessionRow<'_>], writer: i64) -> Result<u64> {
+    async fn classes(&mut self, ids: &[UserId]) -> Result<HashMap<UserId, UserClass>> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(CLASSES)
+            .bind(column(ids, |id| i64::from(id.0)))
+            .fetch_all(&mut **self)
+            .await?;
+        rows.into_iter().map(read_class).collect()
+    }
+
+    async fn update_sessions(
+        &mut self,
+        rows: &[SessionRow<'_>],
+        writer: i64,
+        silence_secs: i64,
+    ) -> Result<u64> {
         if rows.is_empty() {
             return Ok(0);
         }
@@ -249,6 +317,7 @@ impl Bulk for Transaction<'_, Postgres> {
             .bind(column(&from, |from| from.suspect_downloaded))
             .bind(column(rows, |row| row.from_writer))
             .bind(writer)
+            .bind(silence_secs)
             .execute(&mut **self)
             .await?;
         Ok(updated.rows_affected())
@@ -281,6 +350,29 @@ impl Bulk for Transaction<'_, Postgres> {
             .collect()
     }
 
+    async fn add_to_traffic(&mut self, traffic: &Traffic) -> Result<()> {
+        if traffic.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(ADD_TO_TRAFFIC)
+            .bind(column(traffic, |((user, _, _), _)| i64::from(user.0)))
+            .bind(column(traffic, |((_, torrent, _), _)| i64::from(torrent.0)))
+            .bind(column(traffic, |((_, _, hour), _)| i64::from(*hour)))
+            .bind(column(traffic, |(_, moved)| bigint(moved.growth.uploaded)))
+            .bind(column(traffic, |(_, moved)| {
+                bigint(moved.growth.downloaded)
+            }))
+            .bind(column(traffic, |(_, moved)| {
+                hundredths(moved.counted.uploaded)
+            }))
+            .bind(column(traffic, |(_, moved)| {
+                hundredths(moved.counted.downloaded)
+            }))
+            .execute(&mut **self)
+            .await?;
+        Ok(())
+    }
+
     async fn add_to_users(&mut self, totals: &Totals<UserId>) -> Result<u64> {
         if totals.is_empty() {
             return Ok(0);
@@ -289,6 +381,12 @@ impl Bulk for Transaction<'_, Postgres> {
             .bind(column(totals, |(id, _)| i64::from(id.0)))
             .bind(column(totals, |(_, gain)| bigint(gain.growth.uploaded)))
             .bind(column(totals, |(_, gain)| bigint(gain.growth.downloaded)))
+            .bind(column(totals, |(_, gain)| {
+                hundredths(gain.counted.uploaded)
+            }))
+            .bind(column(totals, |(_, gain)| {
+                hundredths(gain.counted.downloaded)
+            }))
             .execute(&mut **self)
             .await?;
         Ok(updated.rows_affected())

@@ -5,19 +5,22 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
+use economy::window::Window;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, Transaction};
-use tracker_core::ids::{TorrentId, UserId};
+use tracker_core::ids::{TorrentId, UnixTime, UserId};
 use tracker_core::record::SessionKey;
+use tracker_core::registry::UserClass;
 
-use super::plan::{SessionRow, SetAside, Snatch, Totals};
-use super::{BaselineRow, Baselines, Bulk, Mark, read_baseline};
+use super::plan::{SessionRow, SetAside, Snatch, Totals, Traffic};
+use super::{BaselineRow, Baselines, Bulk, Mark, hundredths, read_baseline, read_class};
 use crate::columns::{self, BaselineColumns, Word, bigint};
 use crate::error::Result;
+use crate::policies::{IN_EFFECT_SINCE, WindowRow};
 use statement::Statement;
 
 static MISSING_USERS: LazyLock<Statement> = LazyLock::new(|| {
@@ -78,6 +81,13 @@ static UPDATE_SESSIONS: LazyLock<Statement> = LazyLock::new(|| {
         role = change.role,
         endpoint4 = coalesce(change.endpoint4, sessions.endpoint4),
         endpoint6 = coalesce(change.endpoint6, sessions.endpoint6),
+        seeded_secs = sessions.seeded_secs + case
+            when sessions.active
+                and sessions.role = 'seeder'
+                and change.announced_at - sessions.announced_at between 0 and ?
+            then change.announced_at - sessions.announced_at
+            else 0
+        end,
         announced_at = change.announced_at,
         active = change.active,
         written_by = ?
@@ -126,13 +136,52 @@ static INSERT_SNATCHES: LazyLock<Statement> = LazyLock::new(|| {
     )
 });
 
+static ADD_TO_TRAFFIC: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "user_id, torrent_id, hour, uploaded, downloaded, counted_uploaded, counted_downloaded",
+        "
+    insert into traffic (
+        user_id, torrent_id, hour, uploaded, downloaded, counted_uploaded, counted_downloaded, is_news)
+    select user_id, torrent_id, hour, uploaded, downloaded, counted_uploaded, counted_downloaded, true
+    from change
+    where true
+    on conflict (user_id, torrent_id, hour) do update
+    set uploaded = traffic.uploaded + min(excluded.uploaded, 9223372036854775807 - traffic.uploaded),
+        downloaded = traffic.downloaded + min(excluded.downloaded, 9223372036854775807 - traffic.downloaded),
+        counted_uploaded = traffic.counted_uploaded
+            + min(excluded.counted_uploaded, 9223372036854775807 - traffic.counted_uploaded),
+        counted_downloaded = traffic.counted_downloaded
+            + min(excluded.counted_downloaded, 9223372036854775807 - traffic.counted_downloaded),
+        is_news = true",
+    )
+});
+
+static CLASSES: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "id",
+        "
+    select users.id, users.class
+    from change
+    cross join users on users.id = change.id",
+    )
+});
+
+/// Hundredths of a byte that make a whole one go over to the bytes.
 static ADD_TO_USERS: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
-        "id, uploaded, downloaded",
+        "id, uploaded, downloaded, counted_uploaded, counted_downloaded",
         "
     update users
     set uploaded = users.uploaded + min(change.uploaded, 9223372036854775807 - users.uploaded),
-        downloaded = users.downloaded + min(change.downloaded, 9223372036854775807 - users.downloaded)
+        downloaded = users.downloaded + min(change.downloaded, 9223372036854775807 - users.downloaded),
+        credited_uploaded = users.credited_uploaded + min(
+            (change.counted_uploaded + users.credited_uploaded_rest) / 100,
+            9223372036854775807 - users.credited_uploaded),
+        credited_uploaded_rest = (change.counted_uploaded + users.credited_uploaded_rest) % 100,
+        credited_downloaded = users.credited_downloaded + min(
+            (change.counted_downloaded + users.credited_downloaded_rest) / 100,
+            9223372036854775807 - users.credited_downloaded),
+        credited_downloaded_rest = (change.counted_downloaded + users.credited_downloaded_rest) % 100
     from change
     where users.id = +change.id",
     )
@@ -161,6 +210,14 @@ const INSERT_SET_ASIDE: &str = "
 impl Bulk for Transaction<'_, Sqlite> {
     async fn prepare_to_write(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    async fn windows(&mut self, since: UnixTime) -> Result<Vec<Window>> {
+        let rows: Vec<WindowRow> = sqlx::query_as(IN_EFFECT_SINCE)
+            .bind(i64::from(since.0))
+            .fetch_all(&mut **self)
+            .await?;
+        rows.into_iter().map(Window::try_from).collect()
     }
 
     async fn baselines(&mut self, keys: &[SessionKey]) -> Result<Baselines> {
@@ -215,7 +272,28 @@ impl Bulk for Transaction<'_, Sqlite> {
         Ok(missing)
     }
 
-    async fn update_sessions(&mut self, rows: &[SessionRow<'_>], writer: i64) -> Result<u64> {
+    async fn classes(&mut self, ids: &[UserId]) -> Result<HashMap<UserId, UserClass>> {
+        let mut classes = HashMap::new();
+        for (sql, ids) in CLASSES.pieces(ids) {
+            let mut query = sqlx::query_as(sql);
+            for id in ids {
+                query = query.bind(i64::from(id.0));
+            }
+            let rows: Vec<(i64, String)> = query.fetch_all(&mut **self).await?;
+            for row in rows {
+                let (id, class) = read_class(row)?;
+                classes.insert(id, class);
+            }
+        }
+        Ok(classes)
+    }
+
+    async fn update_sessions(
+        &mut self,
+        rows: &[SessionRow<'_>],
+        writer: i64,
+        silence_secs: i64,
+    ) -> Result<u64> {
         let mut count = 0;
         for (sql, rows) in UPDATE_SESSIONS.pieces(rows) {
             let mut query = sqlx::query(sql);
@@ -229,7 +307,8 @@ impl Bulk for Transaction<'_, Sqlite> {
                     .bind(from.suspect_downloaded)
                     .bind(row.from_writer);
             }
-            let updated = query.bind(writer).execute(&mut **self).await?;
+            let query = query.bind(silence_secs).bind(writer);
+            let updated = query.execute(&mut **self).await?;
             count += updated.rows_affected();
         }
         Ok(count)
@@ -266,6 +345,25 @@ impl Bulk for Transaction<'_, Sqlite> {
         Ok(new)
     }
 
+    async fn add_to_traffic(&mut self, traffic: &Traffic) -> Result<()> {
+        let traffic: Vec<_> = traffic.iter().collect();
+        for (sql, traffic) in ADD_TO_TRAFFIC.pieces(&traffic) {
+            let mut query = sqlx::query(sql);
+            for ((user, torrent, hour), moved) in traffic {
+                query = query
+                    .bind(i64::from(user.0))
+                    .bind(i64::from(torrent.0))
+                    .bind(i64::from(*hour))
+                    .bind(bigint(moved.growth.uploaded))
+                    .bind(bigint(moved.growth.downloaded))
+                    .bind(hundredths(moved.counted.uploaded))
+                    .bind(hundredths(moved.counted.downloaded));
+            }
+            query.execute(&mut **self).await?;
+        }
+        Ok(())
+    }
+
     async fn add_to_users(&mut self, totals: &Totals<UserId>) -> Result<u64> {
         let totals: Vec<_> = totals.iter().collect();
         let mut count = 0;
@@ -275,7 +373,9 @@ impl Bulk for Transaction<'_, Sqlite> {
                 query = query
                     .bind(i64::from(id.0))
                     .bind(bigint(gain.growth.uploaded))
-                    .bind(bigint(gain.growth.downloaded));
+                    .bind(bigint(gain.growth.downloaded))
+                    .bind(hundredths(gain.counted.uploaded))
+                    .bind(hundredths(gain.counted.downloaded));
             }
             count += query.execute(&mut **self).await?.rows_affected();
         }

@@ -257,5 +257,6 @@ pub(crate) fn batch(from: u64, to: u64, sessions: Vec<SessionChange>) -> Batch {
             to,
         },
         sessions,
+        silence_secs: 3600,
     }
 }

@@ -18,3 +18,4 @@ mod model;
 mod roster;
 mod schema;
 mod site;
+mod traffic;

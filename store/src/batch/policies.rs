@@ -1,0 +1,81 @@
+//! The policies that concern a batch: read in its transaction, so that none is a moment too old.
+
+use std::collections::HashMap;
+
+use economy::window::{self, Counted, Scope, Who, Window};
+use tracker_core::accounting::Counters;
+use tracker_core::ids::{UnixTime, UserId};
+use tracker_core::record::SessionKey;
+use tracker_core::registry::UserClass;
+
+use super::{Batch, SessionChange};
+
+/// Memory forgets silent sessions now and then, not to the second.
+const SLACK_SECS: u32 = 600;
+
+/// What bytes count.
+pub(super) struct Policies {
+    /// All that hold from here on are known.
+    pub(super) since: UnixTime,
+    windows: Vec<Window>,
+    /// Of the batch's members, where a policy asks for it.
+    pub(super) classes: HashMap<UserId, UserClass>,
+}
+
+impl Policies {
+    pub(super) fn new(since: UnixTime, windows: Vec<Window>) -> Self {
+        Self {
+            since,
+            windows,
+            classes: HashMap::new(),
+        }
+    }
+
+    /// Before this, no session of the batch that memory knows can have announced.
+    pub(super) fn earliest(batch: &Batch) -> UnixTime {
+        let first = batch.sessions.iter().map(|change| change.first_at).min();
+        earlier(first.unwrap_or_default(), batch.silence_secs)
+    }
+
+    /// Most sites have none for a class.
+    pub(super) fn ask_for_classes(&self) -> bool {
+        let is_class = |window: &Window| matches!(window.scope, Scope::Class(_));
+        self.windows.iter().any(is_class)
+    }
+
+    /// Whether it matters when the session announced before: a policy began or ended since it may have.
+    pub(super) fn ask_for_time(&self, change: &SessionChange, silence_secs: u32) -> bool {
+        let from = earlier(change.first_at, silence_secs);
+        !self.windows.is_empty()
+            && window::has_edge(
+                &self.windows,
+                &self.who(&change.key),
+                from,
+                change.announced_at,
+            )
+    }
+
+    /// What growth between two announces counts.
+    pub(super) fn count(
+        &self,
+        key: &SessionKey,
+        growth: Counters,
+        from: UnixTime,
+        to: UnixTime,
+    ) -> Counted {
+        window::count(&self.windows, &self.who(key), growth, from, to)
+    }
+
+    fn who(&self, key: &SessionKey) -> Who {
+        Who {
+            user: key.user,
+            class: self.classes.get(&key.user).copied().unwrap_or_default(),
+            torrent: key.torrent,
+        }
+    }
+}
+
+fn earlier(at: UnixTime, silence_secs: u32) -> UnixTime {
+    let back = silence_secs.saturating_add(SLACK_SECS);
+    UnixTime(at.0.saturating_sub(back))
+}
