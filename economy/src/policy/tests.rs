@@ -392,6 +392,27 @@ fn what_is_wrong_is_refused_with_its_line_and_the_reason() {
     }
 }
 
+/// The last value that is right, where a table above has the first that is wrong.
+#[test]
+fn what_is_just_right_is_taken() {
+    let table = [
+        "[earning]\nupload_milli_per_gib = 1_000_000",
+        "[seeding]\nbase_milli_per_hour = 1000",
+        "[seeding]\nfull_size = 1",
+        "[classes.member]\nupload_percent = 1000\nmin_uploaded = \"250 GiB\"",
+        "[classes.trusted]\nmin_ratio_milli = 800",
+        "[classes.elite]\nmin_age_days = 29_256\nmin_seed_hours = 702_144",
+        "[classes.elite]\nmin_age_days = 90",
+        "[hit_and_run]\nmin_seed_hours = 336",
+        "[hit_and_run]\nwithin_days = 3",
+        "[hit_and_run]\nwarn_before_days = 14",
+    ];
+    for text in table {
+        let policy = Policy::parse(text);
+        assert!(policy.is_ok(), "{text}: {policy:?}");
+    }
+}
+
 #[test]
 fn windows_that_meet_do_not_overlap() {
     let text = "
