@@ -34,7 +34,7 @@ pub struct ClassRules {
 pub struct Privileges {
     /// Torrents that may be downloaded at the same time; 0: no limit.
     pub download_slots: u32,
-    /// Invites, given once at promotion.
+    /// Invites, given when a member first comes to the class: not again to who fell and rose.
     pub invites: u32,
     /// What an uploaded byte earns: 100 to 1000.
     pub upload_percent: u16,
@@ -170,4 +170,279 @@ fn class_below(class: UserClass) -> Option<UserClass> {
         .into_iter()
         .rev()
         .find(|other| *other < class)
+}
+
+#[cfg(test)]
+mod tests {
+    use UserClass::{Elite, Member, Newbie, Trusted};
+
+    use super::*;
+    use crate::GIB;
+
+    const NOW: UnixTime = UnixTime(2_000_000_000);
+    const GRACE_SECS: u32 = 14 * DAY_SECS;
+
+    /// Exactly what the default policy asks of a class, and not a byte more.
+    fn just(class: UserClass) -> Standing {
+        let policy = Policy::default();
+        let rules = policy.class(class);
+        Standing {
+            class,
+            age_secs: rules.min_age_days * DAY_SECS,
+            uploaded: rules.min_uploaded,
+            ratio_milli: Some(rules.min_ratio_milli.into()),
+            seed_secs: u64::from(rules.min_seed_hours) * HOUR_SECS,
+            torrents: rules.min_torrents.into(),
+            open_hit_and_runs: 0,
+            below_since: None,
+        }
+    }
+
+    fn judged(standing: Standing) -> Verdict {
+        judge(&Policy::default(), &standing, NOW)
+    }
+
+    type Change = fn(&mut Standing);
+
+    /// One less than enough, of everything that a class may ask for.
+    const ONE_LESS: [(&str, Change); 6] = [
+        ("age_days", |it| it.age_secs -= 1),
+        ("uploaded", |it| it.uploaded -= 1),
+        ("ratio_milli", |it| {
+            it.ratio_milli = it.ratio_milli.map(|ratio| ratio - 1);
+        }),
+        ("seed_hours", |it| it.seed_secs -= 1),
+        ("torrents", |it| it.torrents -= 1),
+        ("open_hit_and_runs", |it| it.open_hit_and_runs = 1),
+    ];
+
+    #[test]
+    fn a_class_is_reached_to_the_second_and_the_byte() {
+        for (class, lower) in [(Member, Newbie), (Trusted, Member), (Elite, Trusted)] {
+            let enough = Standing {
+                class: lower,
+                ..just(class)
+            };
+            assert_eq!(judged(enough), Verdict::Promote(class));
+        }
+        for (what, take) in ONE_LESS {
+            let mut standing = Standing {
+                class: Trusted,
+                ..just(Elite)
+            };
+            take(&mut standing);
+            let verdict = judged(standing);
+            assert!(
+                matches!(verdict, Verdict::Stay | Verdict::Below { .. }),
+                "{what}: {verdict:?}"
+            );
+            let (next, missing) =
+                missing_for_next(&Policy::default(), &standing).expect("trusted isn't the highest");
+            assert_eq!(next, Elite);
+            let names: Vec<_> = missing.iter().map(|missing| missing.what).collect();
+            assert_eq!(names, [what]);
+            let Missing { have, need, .. } = missing[0];
+            assert_eq!(have.abs_diff(need), 1, "{what}: {have} of {need}");
+        }
+    }
+
+    #[test]
+    fn going_up_may_skip_a_class_and_is_judged_before_grace() {
+        let rich = Standing {
+            class: Newbie,
+            ..just(Elite)
+        };
+        assert_eq!(judged(rich), Verdict::Promote(Elite));
+        let between = Standing {
+            class: Newbie,
+            torrents: 9,
+            ..just(Elite)
+        };
+        assert_eq!(judged(between), Verdict::Promote(Trusted));
+        let mended = Standing {
+            class: Member,
+            below_since: Some(UnixTime(1)),
+            ..just(Trusted)
+        };
+        assert_eq!(judged(mended), Verdict::Promote(Trusted));
+    }
+
+    #[test]
+    fn who_downloaded_nothing_has_ratio_enough() {
+        let standing = Standing {
+            class: Newbie,
+            ratio_milli: None,
+            ..just(Elite)
+        };
+        assert_eq!(judged(standing), Verdict::Promote(Elite));
+    }
+
+    /// Each row: what they are, what they have, since when they're below, and what becomes of it.
+    #[test]
+    fn who_falls_below_has_the_grace_time_and_goes_down_one() {
+        let ago = |secs: u32| Some(UnixTime(NOW.0 - secs));
+        let below = |secs: u32| Verdict::Below {
+            since: UnixTime(NOW.0 - secs),
+            demotion_at: UnixTime(NOW.0 - secs + GRACE_SECS),
+        };
+        let table = [
+            ("enough", Elite, just(Elite), None, Verdict::Stay),
+            (
+                "too little, from now on",
+                Elite,
+                just(Trusted),
+                None,
+                below(0),
+            ),
+            (
+                "a day of it",
+                Elite,
+                just(Trusted),
+                ago(DAY_SECS),
+                below(DAY_SECS),
+            ),
+            (
+                "the last second of it",
+                Elite,
+                just(Trusted),
+                ago(GRACE_SECS - 1),
+                below(GRACE_SECS - 1),
+            ),
+            (
+                "it is over",
+                Elite,
+                just(Trusted),
+                ago(GRACE_SECS),
+                Verdict::Demote(Trusted),
+            ),
+            (
+                "it is over for who has nothing: one class at a time",
+                Elite,
+                just(Newbie),
+                ago(2 * GRACE_SECS),
+                Verdict::Demote(Trusted),
+            ),
+            (
+                "mended",
+                Elite,
+                just(Elite),
+                ago(GRACE_SECS),
+                Verdict::Recovered,
+            ),
+            (
+                "the lowest has nowhere to go",
+                Newbie,
+                just(Newbie),
+                None,
+                Verdict::Stay,
+            ),
+        ];
+        for (name, class, have, below_since, expected) in table {
+            let standing = Standing {
+                class,
+                below_since,
+                ..have
+            };
+            assert_eq!(judged(standing), expected, "{name}");
+        }
+        for (what, take) in ONE_LESS {
+            let mut standing = just(Elite);
+            take(&mut standing);
+            assert_eq!(judged(standing), below(0), "{what}");
+        }
+    }
+
+    #[test]
+    fn without_grace_who_falls_below_goes_at_once() {
+        let policy = Policy {
+            demotion_grace_days: 0,
+            ..Policy::default()
+        };
+        let standing = Standing {
+            class: Member,
+            ..just(Newbie)
+        };
+        assert_eq!(judge(&policy, &standing, NOW), Verdict::Demote(Newbie));
+    }
+
+    /// As verdicts are carried out, they come to rest: with nothing as with everything, from wherever one begins.
+    #[test]
+    fn nobody_goes_round_in_circles() {
+        let policy = Policy::default();
+        for have in UserClass::ALL {
+            for start in UserClass::ALL {
+                let mut standing = Standing {
+                    class: start,
+                    ..just(have)
+                };
+                for day in 0..60 {
+                    let now = UnixTime(NOW.0 + day * DAY_SECS);
+                    match judge(&policy, &standing, now) {
+                        Verdict::Promote(class) | Verdict::Demote(class) => {
+                            standing.class = class;
+                            standing.below_since = None;
+                        }
+                        Verdict::Below { since, .. } => standing.below_since = Some(since),
+                        Verdict::Recovered => standing.below_since = None,
+                        Verdict::Stay => {}
+                    }
+                }
+                assert_eq!(standing.class, have, "from {start:?}");
+            }
+        }
+    }
+
+    /// Seven days over the end of February: with a leap day they end on the 4th of March, without on the 5th.
+    #[test]
+    fn a_leap_day_is_a_day() {
+        let table = [
+            ("2028-02-26 to 2028-03-04", 1_835_136_000, 1_835_740_800),
+            ("2027-02-26 to 2027-03-05", 1_803_600_000, 1_804_204_800),
+        ];
+        for (name, joined, week_later) in table {
+            let at = |now: u32| {
+                let standing = Standing {
+                    class: Newbie,
+                    age_secs: UnixTime(now).secs_since(UnixTime(joined)),
+                    ..just(Member)
+                };
+                judge(&Policy::default(), &standing, UnixTime(now))
+            };
+            assert_eq!(at(week_later - 1), Verdict::Stay, "{name}, a second before");
+            assert_eq!(at(week_later), Verdict::Promote(Member), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_member_is_shown_all_that_is_missing() {
+        let nothing = Standing {
+            class: Member,
+            age_secs: 60 * DAY_SECS - 1,
+            uploaded: 30 * GIB,
+            ratio_milli: Some(900),
+            seed_secs: 3 * HOUR_SECS + 5,
+            torrents: 0,
+            open_hit_and_runs: 2,
+            below_since: None,
+        };
+        let missing = |what, have, need| Missing { what, have, need };
+        let expected = vec![
+            missing("age_days", 59, 60),
+            missing("uploaded", 30 * GIB, 250 * GIB),
+            missing("ratio_milli", 900, 1050),
+            missing("seed_hours", 3, 720),
+            missing("open_hit_and_runs", 2, 0),
+        ];
+        let policy = Policy::default();
+        assert_eq!(
+            missing_for_next(&policy, &nothing),
+            Some((Trusted, expected))
+        );
+        let enough = Standing {
+            class: Member,
+            ..just(Trusted)
+        };
+        assert_eq!(missing_for_next(&policy, &enough), Some((Trusted, vec![])));
+        assert_eq!(missing_for_next(&policy, &just(Elite)), None);
+    }
 }

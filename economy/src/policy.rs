@@ -409,7 +409,11 @@ fn read_window(section: &mut Section<'_>) -> Result<Window, PolicyError> {
     };
     match window.check() {
         Ok(()) => Ok(window),
-        Err(wrong) => Err(section.refuse(&[], wrong.to_owned())),
+        // Each of its reasons begins with the key.
+        Err(wrong) => {
+            let (key, reason) = wrong.split_once(' ').unwrap_or((wrong, "is wrong"));
+            Err(section.refuse(&[key], reason.to_owned()))
+        }
     }
 }
 

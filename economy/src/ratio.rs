@@ -64,3 +64,118 @@ pub fn watch(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DAY_SECS, GIB};
+
+    const RULES: RatioWatch = RatioWatch {
+        enabled: true,
+        min_downloaded: 10 * GIB,
+        grace_days: 14,
+    };
+    const NOW: UnixTime = UnixTime(1_000_000_000);
+    const GRACE_SECS: u32 = 14 * DAY_SECS;
+
+    /// Each row: uploaded, downloaded, how long it lasts, and where the member is, at a least ratio of 0.5.
+    #[test]
+    fn a_low_ratio_is_watched_then_suspended_then_mended() {
+        let until = |secs: u32| UnixTime(NOW.0 + secs);
+        let (low, enough) = (5 * GIB - 1, 5 * GIB);
+        let taken = 10 * GIB;
+        let table = [
+            ("enough to the byte", enough, taken, None, Watch::Fine),
+            (
+                "a byte too little",
+                low,
+                taken,
+                None,
+                Watch::Begins {
+                    until: until(GRACE_SECS),
+                },
+            ),
+            ("too little was taken", 0, taken - 1, None, Watch::Fine),
+            ("nothing", 0, 0, None, Watch::Fine),
+            (
+                "watched",
+                low,
+                taken,
+                Some(0),
+                Watch::Watched {
+                    until: until(GRACE_SECS),
+                },
+            ),
+            (
+                "the last second",
+                low,
+                taken,
+                Some(GRACE_SECS - 1),
+                Watch::Watched { until: until(1) },
+            ),
+            (
+                "the time is over",
+                low,
+                taken,
+                Some(GRACE_SECS),
+                Watch::Suspended,
+            ),
+            (
+                "long over",
+                low,
+                taken,
+                Some(10 * GRACE_SECS),
+                Watch::Suspended,
+            ),
+            ("mended in time", enough, taken, Some(5), Watch::Mended),
+            (
+                "mended later",
+                enough,
+                taken,
+                Some(10 * GRACE_SECS),
+                Watch::Mended,
+            ),
+            (
+                "the largest",
+                u64::MAX / 2,
+                u64::MAX,
+                None,
+                Watch::Begins {
+                    until: until(GRACE_SECS),
+                },
+            ),
+        ];
+        for (name, uploaded, downloaded, lasts, expected) in table {
+            let since = lasts.map(|secs| UnixTime(NOW.0 - secs));
+            let is = watch(&RULES, 500, uploaded, downloaded, since, NOW);
+            assert_eq!(is, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn who_is_not_watched_any_more_has_mended_it() {
+        let off = RatioWatch {
+            enabled: false,
+            ..RULES
+        };
+        let watched = Some(UnixTime(1));
+        assert_eq!(watch(&off, 500, 0, 10 * GIB, watched, NOW), Watch::Mended);
+        assert_eq!(watch(&off, 500, 0, 10 * GIB, None, NOW), Watch::Fine);
+        assert_eq!(watch(&RULES, 0, 0, 10 * GIB, watched, NOW), Watch::Mended);
+    }
+
+    #[test]
+    fn without_grace_or_threshold_it_still_takes_a_download() {
+        let strict = RatioWatch {
+            min_downloaded: 0,
+            grace_days: 0,
+            ..RULES
+        };
+        assert_eq!(watch(&strict, 500, 0, 0, None, NOW), Watch::Fine);
+        assert_eq!(
+            watch(&strict, 500, 0, 1, None, NOW),
+            Watch::Begins { until: NOW }
+        );
+        assert_eq!(watch(&strict, 500, 0, 1, Some(NOW), NOW), Watch::Suspended);
+    }
+}

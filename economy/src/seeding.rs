@@ -71,3 +71,160 @@ fn reward_millionths(rules: &Seeding, torrent: &Seeded) -> u128 {
         .saturating_mul(age_millionths)
         / (u128::from(GIB) * MILLIONTHS)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULES: Seeding = Seeding {
+        base_milli_per_hour: 10,
+        cap_milli_per_hour: 1000,
+        full_size: 20 * GIB,
+        rarity_bonus_percent: 200,
+        age_bonus_percent: 100,
+        full_age_days: 100,
+    };
+
+    const PLAIN: Seeded = Seeded {
+        size: GIB,
+        seeders: u32::MAX,
+        age_secs: 0,
+    };
+
+    fn days(days: u32) -> u32 {
+        days * DAY_SECS
+    }
+
+    #[test]
+    fn a_torrent_is_worth_its_size_rarity_and_age() {
+        let seeded = |size, seeders, age_secs| Seeded {
+            size,
+            seeders,
+            age_secs,
+        };
+        let many = u32::MAX;
+        let table = [
+            ("a GiB among many", seeded(GIB, many, 0), 10),
+            ("a byte less", seeded(GIB - 1, many, 0), 9),
+            ("nothing", seeded(0, 1, days(100)), 0),
+            ("full size", seeded(20 * GIB, many, 0), 200),
+            ("more than full size", seeded(21 * GIB, many, 0), 200),
+            ("the only seeder", seeded(GIB, 1, 0), 30),
+            ("nobody, which is the only one", seeded(GIB, 0, 0), 30),
+            ("one of two", seeded(GIB, 2, 0), 20),
+            ("one of four", seeded(GIB, 4, 0), 15),
+            ("half the full age", seeded(GIB, many, days(50)), 15),
+            (
+                "a second before the full age",
+                seeded(GIB, many, days(100) - 1),
+                19,
+            ),
+            ("full age", seeded(GIB, many, days(100)), 20),
+            ("more than full age", seeded(GIB, many, u32::MAX), 20),
+            ("all at once", seeded(20 * GIB, 1, days(100)), 1200),
+        ];
+        for (name, torrent, expected) in table {
+            assert_eq!(reward_milli(&RULES, &torrent), expected, "{name}");
+        }
+        let free = Seeding {
+            base_milli_per_hour: 0,
+            ..RULES
+        };
+        assert_eq!(reward_milli(&free, &PLAIN), 0, "where it earns nothing");
+    }
+
+    #[test]
+    fn a_member_gets_the_sum_up_to_the_cap() {
+        let hourly =
+            |torrent: Seeded, times| hourly_milli(&RULES, std::iter::repeat_n(torrent, times));
+        assert_eq!(hourly(PLAIN, 0), 0);
+        assert_eq!(hourly(PLAIN, 99), 990);
+        assert_eq!(hourly(PLAIN, 100), 1000);
+        assert_eq!(hourly(PLAIN, 101), 1000);
+        let tenth = Seeded {
+            size: GIB / 100,
+            ..PLAIN
+        };
+        assert_eq!(reward_milli(&RULES, &tenth), 0);
+        assert_eq!(
+            hourly(tenth, 1001),
+            100,
+            "small ones add up before they are rounded"
+        );
+    }
+
+    fn any_rules() -> impl Strategy<Value = Seeding> {
+        (
+            0..=1_000_000_u32,
+            0..=1_000_000_000_u32,
+            0..=1_u64 << 44,
+            0..=10_000_u32,
+            0..=10_000_u32,
+            0..=36_500_u32,
+        )
+            .prop_map(
+                |(base, cap, full_size, rarity, age, full_age_days)| Seeding {
+                    base_milli_per_hour: base,
+                    cap_milli_per_hour: cap,
+                    full_size,
+                    rarity_bonus_percent: rarity,
+                    age_bonus_percent: age,
+                    full_age_days,
+                },
+            )
+    }
+
+    fn any_seeded() -> impl Strategy<Value = Seeded> {
+        let size = prop_oneof![0..=1_u64 << 40, any::<u64>()];
+        let seeders = prop_oneof![0..20_u32, any::<u32>()];
+        (size, seeders, any::<u32>()).prop_map(|(size, seeders, age_secs)| Seeded {
+            size,
+            seeders,
+            age_secs,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn larger_rarer_and_older_is_never_worth_less(
+            rules in any_rules(), torrent in any_seeded(), other in any_seeded()
+        ) {
+            let better = Seeded {
+                size: torrent.size.max(other.size),
+                seeders: torrent.seeders.min(other.seeders),
+                age_secs: torrent.age_secs.max(other.age_secs),
+            };
+            for each in [
+                Seeded { size: better.size, ..torrent },
+                Seeded { seeders: better.seeders, ..torrent },
+                Seeded { age_secs: better.age_secs, ..torrent },
+                better,
+            ] {
+                prop_assert!(reward_milli(&rules, &each) >= reward_milli(&rules, &torrent));
+            }
+        }
+
+        #[test]
+        fn nobody_gets_more_than_the_cap_or_less_for_more(
+            rules in any_rules(), torrents in proptest::collection::vec(any_seeded(), 0..20), more in any_seeded()
+        ) {
+            let some = hourly_milli(&rules, torrents.iter().copied());
+            let all = hourly_milli(&rules, torrents.iter().copied().chain([more]));
+            prop_assert!(0 <= some && some <= all && all <= rules.cap_milli_per_hour.into());
+            let alone: u64 = torrents.iter().map(|torrent| reward_milli(&rules, torrent)).sum();
+            prop_assert!(some >= i64::from(rules.cap_milli_per_hour).min(alone as i64));
+        }
+
+        /// Nothing to gain from one torrent in many pieces, or many in one: but for a thousandth that is rounded.
+        #[test]
+        fn pieces_are_worth_what_the_whole_is(pieces in 1..50_u64, piece in 0..=GIB / 3, seeders in 0..10_u32, age_secs in any::<u32>()) {
+            let rules = Seeding { cap_milli_per_hour: u32::MAX, ..RULES };
+            let of = |size| Seeded { size, seeders, age_secs };
+            let whole = hourly_milli(&rules, [of(piece * pieces)].into_iter());
+            let parts = hourly_milli(&rules, (0..pieces).map(|_| of(piece)));
+            prop_assert!(whole - parts <= 1 && parts <= whole);
+        }
+    }
+}

@@ -135,7 +135,7 @@ impl<'a> Section<'a> {
             .and_then(|number| T::try_from(number).ok())
             .ok_or_else(|| {
                 let (least, most) = (range.start(), range.end());
-                self.is_not(key, value, format!("a number from {least} to {most}"))
+                self.is_not(key, value, format!("a whole number from {least} to {most}"))
             })
     }
 
