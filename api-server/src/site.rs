@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use economy::policy::Policy;
 use store::Store;
 use tracker_core::ids::UnixTime;
 use tracker_core::key::TokenKey;
@@ -54,6 +55,8 @@ pub struct Site {
     pub live: Arc<ArcSwap<Live>>,
     /// Counts requests.
     pub(crate) limits: Limits,
+    /// The economy's rules.
+    pub economy: Arc<Policy>,
     /// Knows the configuration, for admins.
     pub configuration: Configuration,
     /// Signs what callers of the API show.
@@ -75,6 +78,7 @@ impl Site {
                 min_ratio_warning: 0.0,
             })),
             limits: Limits::new(None),
+            economy: Arc::new(Policy::default()),
             configuration: Configuration(Arc::new(|_| Ok(serde_json::Value::Null))),
             credentials,
         }

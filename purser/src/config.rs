@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context;
+use economy::policy::Policy;
 use ipnet::IpNet;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -126,10 +128,13 @@ pub(crate) struct Persister {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Credits {
-    /// What an uploaded byte counts, before classes and freeleech. Not applied yet: accounts have bytes, and no credits.
+    /// What an uploaded byte earns, times the rest of the economy's factors.
     pub(crate) multiplier: f64,
-    /// Below this ratio of uploaded to downloaded, members are warned. 0: never. Not applied yet.
+    /// Below this ratio of uploaded to downloaded, members are warned. 0: never.
     pub(crate) min_ratio_warning: f64,
+    /// The economy: a TOML file with prices, seeding rewards, classes, hit-and-run, ratio watch and the shop. It needs only
+    /// what differs from the defaults, which docs/economy.md lists. Empty: the defaults.
+    pub(crate) policy: String,
 }
 
 /// `[api]`
@@ -208,6 +213,18 @@ impl Config {
         Some(format!("udp://{host}:{port}"))
     }
 
+    /// The economy's rules. What is wrong in its file is said with its line.
+    pub(crate) fn economy(&self) -> anyhow::Result<Policy> {
+        let path = &self.credits.policy;
+        if path.is_empty() {
+            return Ok(Policy::default());
+        }
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("credits.policy: can't read {path}"))?;
+        Policy::parse(&text)
+            .map_err(|error| anyhow::anyhow!("{path}:{}: {}", error.line, error.reason))
+    }
+
     /// What a member pastes into a client. `key` is a signed token or a passkey.
     pub(crate) fn announce_url(&self, key: &str) -> String {
         format!("{}/announce/{key}", self.public_url())
@@ -269,6 +286,7 @@ impl Default for Credits {
         Self {
             multiplier: 1.0,
             min_ratio_warning: 0.5,
+            policy: String::new(),
         }
     }
 }

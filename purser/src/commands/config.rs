@@ -9,7 +9,7 @@ use crate::config::Config;
 
 /// Reading it is checking it.
 pub(crate) fn check(options: &Options) -> Result<()> {
-    options.load()?;
+    options.load()?.economy()?;
     let file = options.file().map(|file| file.display().to_string());
     if options.json {
         return print_json(&json!({ "ok": true, "file": file }));

@@ -64,7 +64,10 @@ impl Finding {
 /// One line each on stdout; status 1 when one of them is `FAIL`. A warning isn't.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let findings = match options.load() {
-        Ok(config) => examine(options, &config)?,
+        Ok(config) => match config.economy() {
+            Ok(_) => examine(options, &config)?,
+            Err(error) => vec![Finding::fail("config", format!("{error:#}"))],
+        },
         Err(error) => vec![Finding::fail("config", format!("{error:#}"))],
     };
     if options.json {

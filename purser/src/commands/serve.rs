@@ -63,6 +63,7 @@ impl Mode {
 
 pub(crate) fn run(options: &Options, mode: Mode) -> Result<()> {
     let config = options.load()?;
+    config.economy()?;
     let _logs = logs::start(&config.log)?;
     let open_files = limits::raise_open_files();
     // Announces have threads of their own: two are enough for the ledger, the API and the rest.

@@ -44,7 +44,7 @@ const HOUR_MS: i64 = 3_600_000;
 const DAY_SECS: i64 = 86_400;
 
 /// Every key, in the order of `config.toml`.
-pub(super) const KEYS: [Key; 35] = [
+pub(super) const KEYS: [Key; 36] = [
     key("data_dir", Text(rule(not_empty, "the path of a folder"))),
     key(
         "database_url",
@@ -110,6 +110,13 @@ pub(super) const KEYS: [Key; 35] = [
     key("persister.journal_limit_mb", Whole(64, 1_048_576)),
     key("credits.multiplier", Decimal(0.0, 1000.0)),
     key("credits.min_ratio_warning", Decimal(0.0, 1000.0)),
+    key(
+        "credits.policy",
+        Text(rule(
+            is_file,
+            "the path of a file, as in economy.toml (or empty)",
+        )),
+    ),
     key("api.listen", Text(ADDRESS)),
     key(
         "api.public_url",

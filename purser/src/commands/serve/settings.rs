@@ -42,6 +42,7 @@ pub(super) fn site(
     let mut site = Site::new(store, token_key, announce);
     site.api_url = config.api.public_url.trim_end_matches('/').to_owned();
     site.proxies = announce_settings(config)?;
+    site.economy = Arc::new(config.economy()?);
     site.live = Arc::new(ArcSwap::from_pointee(live(config)));
     match config.redis_url.expose() {
         "" => Ok(site),
