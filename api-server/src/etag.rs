@@ -1,11 +1,13 @@
 //! Answers that a client may keep, if it asks before it uses them again: a weak ETag, and `304` while nothing has changed.
 
+use axum::body::Bytes;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::cache;
 use crate::problem::Problem;
 use crate::site::Site;
 
@@ -25,10 +27,11 @@ impl FromRequestParts<Site> for Known {
 impl Known {
     /// The answer, unless the client has the same. Weak, as compression changes the bytes.
     pub(crate) fn answer(&self, answer: &impl Serialize) -> Result<Response, Problem> {
-        let body = serde_json::to_vec(answer).map_err(|error| {
-            tracing::error!(%error, "an answer can't be written");
-            Problem::INTERNAL
-        })?;
+        Ok(self.send(cache::json(answer)?))
+    }
+
+    /// The same, of an answer that is JSON already.
+    pub(crate) fn send(&self, body: Bytes) -> Response {
         let hash = blake3::hash(&body).to_hex();
         let tag = format!("\"{}\"", &hash[..32]);
         let mut response = match self.has(&tag) {
@@ -41,7 +44,7 @@ impl Known {
         }
         let caching = HeaderValue::from_static("private, no-cache");
         headers.insert(header::CACHE_CONTROL, caching);
-        Ok(response)
+        response
     }
 
     /// As RFC 9110 compares for reading: `W/` makes no difference.

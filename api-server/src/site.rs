@@ -7,6 +7,7 @@ use tracker_core::ids::UnixTime;
 use tracker_core::key::TokenKey;
 use tracker_core::settings::Settings;
 
+use crate::cache::Cache;
 use crate::credentials::Credentials;
 use crate::limits::Limits;
 use crate::redis::Redis;
@@ -26,6 +27,8 @@ pub struct Site {
     pub requests_per_minute: Option<u32>,
     /// Counts them.
     pub(crate) limits: Limits,
+    /// Keeps answers that many ask for.
+    pub(crate) cache: Cache,
     /// Members whose ratio is below are warned. 0: nobody.
     pub min_ratio_warning: f64,
     /// The configuration in effect, without secrets, for admins to read.
@@ -38,6 +41,7 @@ impl Site {
     /// A site whose announce URLs begin with `public_url`; it warns nobody, and shows no configuration.
     pub fn new(store: Store, token_key: TokenKey, public_url: String) -> Self {
         let credentials = Credentials::new(&token_key);
+        let cache = Cache::new(&token_key, None);
         Self {
             store,
             token_key,
@@ -45,6 +49,7 @@ impl Site {
             proxies: Settings::default(),
             requests_per_minute: None,
             limits: Limits::new(None),
+            cache,
             min_ratio_warning: 0.0,
             config: Arc::default(),
             credentials,
@@ -54,7 +59,8 @@ impl Site {
     /// The same site, with what its processes share by Redis.
     #[must_use]
     pub fn with_redis(mut self, redis: Redis) -> Self {
-        self.limits = Limits::new(Some(redis));
+        self.limits = Limits::new(Some(redis.clone()));
+        self.cache = Cache::new(&self.token_key, Some(redis));
         self
     }
 

@@ -9,9 +9,11 @@
 mod site;
 
 mod people;
+mod redis;
 
 mod admin;
 mod auth;
+mod cache;
 mod conventions;
 mod credits;
 mod docs;
