@@ -217,6 +217,10 @@ impl Sort {
 
 impl TorrentQuery {
     /// Always from some key on: without one, SQLite would rather read the whole table and sort it.
+    ///
+    /// A plain list has its category, its limit and where a first page begins in its text. So Postgres sees that a plan for
+    /// all is as good as one for these, and keeps it: to make one takes it longer than the list. A search's or an uploader's
+    /// plan depends on which, and is made each time.
     fn statement<DB>(&self, before: &str) -> QueryBuilder<DB>
     where
         DB: Dialect,
@@ -242,15 +246,19 @@ impl TorrentQuery {
                 sql.push("))");
             }
         }
+        let words = words(&self.search);
+        let is_plain = words.is_empty() && self.uploader.is_none();
         if let Some(category) = self.category {
             sql.push("\n        and torrents.category = ");
-            sql.push_bind(category.word().to_owned());
+            match is_plain {
+                true => sql.push(format_args!("'{}'", category.word())),
+                false => sql.push_bind(category.word().to_owned()),
+            };
         }
         if let Some(user) = self.uploader {
             sql.push("\n        and torrents.uploader_id = ");
             sql.push_bind(i64::from(user.0));
         }
-        let words = words(&self.search);
         if !words.is_empty() {
             let [start, end] = DB::SEARCH;
             sql.push(start);
@@ -258,26 +266,37 @@ impl TorrentQuery {
             sql.push(end);
         }
         let (by, is_down) = self.sort.by();
+        // Nothing that a list goes by is below zero.
         let (beyond, order, first) = match is_down {
             true => ("<", "desc", i64::MAX),
-            false => (">", "asc", i64::MIN),
+            false => (">", "asc", -1),
+        };
+        let is_in_text = is_plain && self.after.is_none();
+        let push_key = |sql: &mut QueryBuilder<DB>, key: i64| {
+            match is_in_text {
+                true => sql.push(key),
+                false => sql.push_bind(key),
+            };
         };
         let [key, id] = self.after.unwrap_or([first; 2]);
         if by == "torrents.id" {
             sql.push(format_args!("\n        and torrents.id {beyond} "));
-            sql.push_bind(id);
+            push_key(&mut sql, id);
             sql.push(format_args!("\n    order by torrents.id {order}"));
         } else {
             sql.push(format_args!("\n        and ({by}, torrents.id) {beyond} ("));
-            sql.push_bind(key);
+            push_key(&mut sql, key);
             sql.push(", ");
-            sql.push_bind(id);
+            push_key(&mut sql, id);
             sql.push(format_args!(
                 ")\n    order by {by} {order}, torrents.id {order}"
             ));
         }
         sql.push("\n    limit ");
-        sql.push_bind(page_limit(self.limit));
+        match is_plain {
+            true => sql.push(page_limit(self.limit)),
+            false => sql.push_bind(page_limit(self.limit)),
+        };
         sql
     }
 }
