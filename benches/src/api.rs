@@ -123,11 +123,12 @@ async fn measure(options: &Options) -> Result<Report> {
     let turns = (0..turns).progress_with(bar("operations", turns));
     for turn in turns {
         let operation = &operations[turn as usize % operations.len()];
-        crowd.ask(operation, WARM_UP).await?;
+        let warm_up = crowd.ask(operation, WARM_UP).await?;
         let before = (purser.look()?, postgres.cpu()?);
         let mut window = crowd.ask(operation, options.window).await?;
         let requests = window.latency.len();
         let used = purser.look()?.cpu_per_request(&before.0, requests);
+        window.failures += warm_up.failures;
         window.cpu = used["all"]["us"].as_f64().unwrap_or_default();
         let used = postgres.cpu()?.saturating_sub(before.1);
         window.postgres_cpu = used.as_secs_f64() * 1e6 / requests.max(1) as f64;

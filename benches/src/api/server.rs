@@ -24,7 +24,7 @@ impl Server {
             .args(["--set", "api.listen=127.0.0.1:0"])
             .args(["--set", "metrics.listen=127.0.0.1:0"])
             .args(["--set", "api.requests_per_minute=0"])
-            .args(["--set", "log.filter=warn"])
+            .args(["--set", "log.filter=warn,sqlx=error"])
             .args(set.iter().flat_map(|set| ["--set", set]))
             .args(["api", "--json"])
             .stdout(Stdio::piped())
