@@ -1,11 +1,13 @@
 //! Answers that a client may keep, if it asks before it uses them again: a weak ETag, and `304` while nothing has changed.
 
+use axum::body::Bytes;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::cache;
 use crate::problem::Problem;
 use crate::site::Site;
 
@@ -25,15 +27,17 @@ impl FromRequestParts<Site> for Known {
 impl Known {
     /// The answer, unless the client has the same. Weak, as compression changes the bytes.
     pub(crate) fn answer(&self, answer: &impl Serialize) -> Result<Response, Problem> {
-        let body = serde_json::to_vec(answer).map_err(|error| {
-            tracing::error!(%error, "an answer can't be written");
-            Problem::INTERNAL
-        })?;
-        Ok(self.answer_with("application/json", body))
+        Ok(self.send(cache::json(answer)?))
+    }
+
+    /// The same, of an answer that is JSON already.
+    pub(crate) fn send(&self, body: Bytes) -> Response {
+        self.answer_with("application/json", body)
     }
 
     /// The same, of another type.
-    pub(crate) fn answer_with(&self, kind: &'static str, body: Vec<u8>) -> Response {
+    pub(crate) fn answer_with(&self, kind: &'static str, body: impl Into<Bytes>) -> Response {
+        let body = body.into();
         let hash = blake3::hash(&body).to_hex();
         let tag = format!("\"{}\"", &hash[..32]);
         let mut response = match self.has(&tag) {

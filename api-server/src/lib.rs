@@ -11,6 +11,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tower::ServiceExt;
 
+mod cache;
 mod caller;
 mod conventions;
 mod credentials;

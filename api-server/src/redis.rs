@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bb8_redis::RedisConnectionManager;
 use bb8_redis::bb8::Pool;
 use bb8_redis::redis::aio::MultiplexedConnection;
-use bb8_redis::redis::{RedisResult, pipe};
+use bb8_redis::redis::{AsyncCommands, RedisResult, pipe};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
@@ -62,6 +62,32 @@ impl Redis {
             Ok(count)
         })
         .await
+    }
+
+    /// What is kept under a key, and for how long still.
+    pub(crate) async fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Duration)>, Away> {
+        let (value, millis): (Option<Vec<u8>>, i64) = self
+            .ask(async |connection| {
+                let mut both = pipe();
+                both.atomic().get(key).pttl(key);
+                both.query_async(connection).await
+            })
+            .await?;
+        // Below zero: it isn't there, or has no end, and then it isn't ours.
+        let left = u64::try_from(millis).map(Duration::from_millis);
+        Ok(value.zip(left.ok()))
+    }
+
+    /// Keeps something for so long.
+    pub(crate) async fn set(&self, key: &str, value: &[u8], time: Duration) -> Result<(), Away> {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.ask(async |connection| connection.pset_ex(key, value, millis).await)
+            .await
+    }
+
+    /// Forgets it.
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), Away> {
+        self.ask(async |connection| connection.del(key).await).await
     }
 
     async fn ask<T>(

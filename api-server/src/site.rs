@@ -9,6 +9,7 @@ use tracker_core::ids::UnixTime;
 use tracker_core::key::TokenKey;
 use tracker_core::settings::Settings;
 
+use crate::cache::Cache;
 use crate::credentials::Credentials;
 use crate::limits::Limits;
 use crate::problem::FieldError;
@@ -55,6 +56,8 @@ pub struct Site {
     pub live: Arc<ArcSwap<Live>>,
     /// Counts requests.
     pub(crate) limits: Limits,
+    /// Keeps answers that many ask for.
+    pub(crate) cache: Cache,
     /// The economy's rules.
     pub economy: Arc<Policy>,
     /// Knows the configuration, for admins.
@@ -67,6 +70,7 @@ impl Site {
     /// A site whose announce URLs begin with `public_url`; it warns nobody, and shows no configuration.
     pub fn new(store: Store, token_key: TokenKey, public_url: String) -> Self {
         let credentials = Credentials::new(&token_key);
+        let cache = Cache::new(&token_key, None);
         Self {
             store,
             token_key,
@@ -78,6 +82,7 @@ impl Site {
                 min_ratio_warning: 0.0,
             })),
             limits: Limits::new(None),
+            cache,
             economy: Arc::new(Policy::default()),
             configuration: Configuration(Arc::new(|_| Ok(serde_json::Value::Null))),
             credentials,
@@ -87,7 +92,8 @@ impl Site {
     /// The same site, with what its processes share by Redis.
     #[must_use]
     pub fn with_redis(mut self, redis: Redis) -> Self {
-        self.limits = Limits::new(Some(redis));
+        self.limits = Limits::new(Some(redis.clone()));
+        self.cache = Cache::new(&self.token_key, Some(redis));
         self
     }
 

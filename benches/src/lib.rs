@@ -1,8 +1,8 @@
 //! # benches
 //!
 //! How long the announce path takes, without sockets; in [`ledger`], what it costs to make it durable; in [`memory`], how
-//! much room it takes; in [`cores`], what a second core is worth; and in [`load`], how a whole server bears it over the network, beside a [`floor`] that does nothing
-//! else. The workloads are made here, so that `cargo test` runs each of them once and checks its answers; the files in
+//! much room it takes; in [`cores`], what a second core is worth; in [`load`], how a whole server bears it over the network, beside a [`floor`] that does nothing
+//! else; and in [`api`], what reading the site costs. The workloads are made here, so that `cargo test` runs each of them once and checks its answers; the files in
 //! `benches/` only hand them to criterion. Everything is seeded: two runs do the same work.
 //!
 //! Start with [`workload`], the list of what is measured. It is told of [`traffic`], announces that are made round and
@@ -21,6 +21,8 @@ pub mod memory;
 
 pub mod floor;
 pub mod load;
+
+pub mod api;
 
 mod limits;
 mod packets;

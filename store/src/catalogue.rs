@@ -238,6 +238,10 @@ impl Sort {
 impl TorrentQuery {
     /// An index has the rows of one category in order, and not those of several: then each brings its own first ones, and
     /// few are left to be put in order.
+    ///
+    /// A plain list has its category, its limit and where a first page begins in its text. So Postgres sees that a plan for
+    /// all is as good as one for these, and keeps it: to make one takes it longer than the list. A search's or an uploader's
+    /// plan depends on which, and is made each time.
     fn statement<DB>(&self, before: &str) -> QueryBuilder<DB>
     where
         DB: Dialect,
@@ -267,10 +271,18 @@ impl TorrentQuery {
         }
         self.order(&mut sql);
         sql.push("\n    limit ");
-        sql.push_bind(limit);
-        sql.push(" offset ");
-        sql.push_bind(skip);
+        match self.is_plain() {
+            true => sql.push(limit),
+            false => sql.push_bind(limit).push(" offset ").push_bind(skip),
+        };
         sql
+    }
+
+    fn is_plain(&self) -> bool {
+        self.categories.len() <= 1
+            && self.skip == 0
+            && self.uploader.is_none()
+            && words(&self.search).is_empty()
     }
 
     /// Always from some key on: without one, SQLite would rather read the whole table and sort it.
@@ -299,7 +311,10 @@ impl TorrentQuery {
         }
         if let Some(category) = category {
             sql.push("\n        and torrents.category = ");
-            sql.push_bind(category.word().to_owned());
+            match self.is_plain() {
+                true => sql.push(format_args!("'{}'", category.word())),
+                false => sql.push_bind(category.word().to_owned()),
+            };
         }
         if let Some(user) = self.uploader {
             sql.push("\n        and torrents.uploader_id = ");
@@ -313,16 +328,24 @@ impl TorrentQuery {
             sql.push(end);
         }
         let (by, beyond, _) = self.sort.words();
-        let first = if beyond == "<" { i64::MAX } else { i64::MIN };
+        // Nothing that a list goes by is below zero.
+        let first = if beyond == "<" { i64::MAX } else { -1 };
+        let is_in_text = self.is_plain() && self.after.is_none();
+        let push_key = |sql: &mut QueryBuilder<DB>, key: i64| {
+            match is_in_text {
+                true => sql.push(key),
+                false => sql.push_bind(key),
+            };
+        };
         let [key, id] = self.after.unwrap_or([first; 2]);
         if by == "torrents.id" {
             sql.push(format_args!("\n        and torrents.id {beyond} "));
-            sql.push_bind(id);
+            push_key(sql, id);
         } else {
             sql.push(format_args!("\n        and ({by}, torrents.id) {beyond} ("));
-            sql.push_bind(key);
+            push_key(sql, key);
             sql.push(", ");
-            sql.push_bind(id);
+            push_key(sql, id);
             sql.push(")");
         }
     }

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use tracker_core::ids::UserId;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -11,7 +12,7 @@ use crate::input::{Asked, Body, Named};
 use crate::page::{Page, Paging};
 use crate::problem::Problem;
 use crate::services::admin::{self, UserDetail, UserPatch, UserQuery, UserView};
-use crate::services::logs::{self, Dashboard};
+use crate::services::logs::Dashboard;
 use crate::services::reports::{self, ReportRequest, ReportView};
 use crate::services::settings::{self, ConfigPatch, ConfigView};
 use crate::site::Site;
@@ -77,10 +78,10 @@ async fn change_user(
     Ok(Json(changed))
 }
 
-/// How the site is, counted just now. For admins.
+/// How the site is, counted within the last five seconds. For admins.
 #[utoipa::path(get, path = "/api/admin/dashboard/", tag = "admin", responses((status = 200, body = Dashboard)))]
-async fn admin_dashboard(State(site): State<Site>, _: Admin) -> Result<Json<Dashboard>, Problem> {
-    Ok(Json(logs::dashboard(&site).await?))
+async fn admin_dashboard(State(site): State<Site>, _: Admin) -> Result<Response, Problem> {
+    super::logs::dashboard(&site).await
 }
 
 /// The configuration in effect, without secrets, and what admins have set in it. For admins.

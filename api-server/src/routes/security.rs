@@ -2,10 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use tracker_core::ids::UserId;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::cache::Hot;
 use crate::caller::Staff;
 use crate::input::Asked;
 use crate::page::{Page, Paging};
@@ -20,13 +22,12 @@ pub(super) fn routes() -> OpenApiRouter<Site> {
         .routes(routes!(announce_logs))
 }
 
-/// What was shut out. For staff.
+/// What was shut out, counted within the last five seconds. For staff.
 #[utoipa::path(get, path = "/api/security/stats/", tag = "security", responses((status = 200, body = SecurityStats)))]
-async fn security_stats(
-    State(site): State<Site>,
-    _: Staff,
-) -> Result<Json<SecurityStats>, Problem> {
-    Ok(Json(logs::security(&site).await?))
+async fn security_stats(State(site): State<Site>, _: Staff) -> Result<Response, Problem> {
+    let stats = logs::security(&site);
+    let json = site.cache.get(Hot::Security, stats).await?;
+    Ok(super::logs::json_response(json))
 }
 
 /// What rules found. Empty, as there are none yet. For staff.

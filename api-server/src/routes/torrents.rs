@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::cache::Hot;
 use crate::caller::{Caller, Downloader, Staff, Uploader};
 use crate::etag::Known;
 use crate::form::FORM_MAX;
@@ -74,11 +75,12 @@ async fn upload(
     upload: Upload,
 ) -> Result<Response, Problem> {
     let uploaded = uploads::upload(&site, &caller, upload).await?;
+    site.cache.forget(Hot::Popular).await;
     let place = format!("/api/torrents/{}/", uploaded.torrent.torrent.info_hash);
     Ok(([(header::LOCATION, place)], Created(uploaded)).into_response())
 }
 
-/// The 50 open torrents with the most peers.
+/// The 50 open torrents with the most peers. The answer may be ten seconds old.
 #[utoipa::path(
     get,
     path = "/api/torrents/popular/",
@@ -94,7 +96,8 @@ async fn popular(
     _caller: Caller,
     known: Known,
 ) -> Result<Response, Problem> {
-    known.answer(&torrents::popular(&site).await?)
+    let popular = torrents::popular(&site);
+    Ok(known.send(site.cache.get(Hot::Popular, popular).await?))
 }
 
 /// A torrent, by either of its hashes.
@@ -152,7 +155,9 @@ async fn change(
     Named(hash): Named<String>,
     Body(change): Body<TorrentChange>,
 ) -> Result<Json<TorrentDetailView>, Problem> {
-    Ok(Json(torrents::change(&site, &caller, &hash, change).await?))
+    let changed = torrents::change(&site, &caller, &hash, change).await?;
+    site.cache.forget(Hot::Popular).await;
+    Ok(Json(changed))
 }
 
 /// Delete a torrent; for staff. Trackers refuse it within two seconds. Uploaded again by staff, it comes back.
@@ -170,6 +175,7 @@ async fn delete(
     Named(hash): Named<String>,
 ) -> Result<StatusCode, Problem> {
     torrents::delete(&site, &caller, &hash).await?;
+    site.cache.forget(Hot::Popular).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -34,7 +34,7 @@ pub struct AuditView {
     pub created_at: Time,
 }
 
-/// How the site is, counted in the database just now.
+/// How the site is, as the database counts it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Dashboard {
     /// Members by their status.

@@ -10,9 +10,11 @@ mod site;
 
 mod caller;
 mod people;
+mod redis;
 
 mod admin;
 mod auth;
+mod cache;
 mod connections;
 mod conventions;
 mod credits;

@@ -1,68 +1,18 @@
 //! API and tracker apart, over Postgres and Redis; and Redis gone.
 
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use serde_json::json;
 
 use crate::people::{Caller, PASSWORD};
+use crate::redis::Redis;
 use crate::site::{Database, Site, until};
-
-/// A Redis of the test's own, so that it can be killed.
-struct Redis {
-    child: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
-
-impl Redis {
-    fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let folder = tempfile::tempdir().unwrap();
-        let child = Command::new("redis-server")
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-            ])
-            .args(["--dir", folder.path().to_str().unwrap()])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        until(|| std::net::TcpStream::connect(("127.0.0.1", port)).ok());
-        Self {
-            child,
-            port,
-            _folder: folder,
-        }
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
 
 #[test]
 #[ignore = "needs PURSER_TEST_POSTGRES, which scripts/test sets, and redis-server"]
 fn a_token_made_at_the_api_announces_at_the_tracker_with_and_without_redis() {
     let mut redis = Redis::start();
-    let url = format!("redis://127.0.0.1:{}", redis.port);
+    let url = redis.url();
     let site = Site::new(Database::Postgres);
     let env = [
         ("REDIS_URL", url.as_str()),
@@ -119,7 +69,7 @@ fn a_token_made_at_the_api_announces_at_the_tracker_with_and_without_redis() {
 #[ignore = "needs PURSER_TEST_POSTGRES, which scripts/test sets, and redis-server"]
 fn two_api_processes_count_requests_together() {
     let redis = Redis::start();
-    let url = format!("redis://127.0.0.1:{}", redis.port);
+    let url = redis.url();
     let site = Site::new(Database::Postgres);
     let env = [
         ("REDIS_URL", url.as_str()),
