@@ -2,6 +2,8 @@
 //! before ended, and stops when its own page is full.
 
 use sqlx::{Database, Encode, FromRow, Postgres, QueryBuilder, Sqlite, Type};
+use tokio::sync::SemaphorePermit;
+use tokio::time::timeout;
 use tracker_core::ids::{InfoHash, TorrentId, UnixTime, UserId};
 use tracker_core::registry::TorrentStatus;
 
@@ -10,7 +12,7 @@ use crate::category::Category;
 use crate::columns::{self, Word};
 use crate::error::{Result, StoreError};
 use crate::roster::page_limit;
-use crate::store::{Pools, reading};
+use crate::store::{PATIENCE, Pools, reading};
 use crate::torrents::NewFile;
 
 /// Which torrents somebody sees. Nobody sees deleted ones.
@@ -378,6 +380,11 @@ impl Listed {
 impl Store {
     /// A page of a list of torrents.
     pub async fn list_torrents(&self, query: &TorrentQuery) -> Result<Vec<Listed>> {
+        let is_search = !words(&query.search).is_empty();
+        let _turn = match is_search {
+            true => Some(self.turn_to_search().await?),
+            false => None,
+        };
         let rows: Vec<ListedRow> = match &self.pools {
             Pools::Sqlite { readers, .. } => {
                 let mut sql = query.statement::<Sqlite>("");
@@ -389,6 +396,14 @@ impl Store {
             }
         };
         rows.into_iter().map(Listed::try_from).collect()
+    }
+
+    async fn turn_to_search(&self) -> Result<SemaphorePermit<'_>> {
+        let turn = timeout(PATIENCE, self.searches.acquire()).await;
+        match turn {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(sqlx::Error::PoolTimedOut.into()),
+        }
     }
 
     /// How the database would find that page, in its own words: a test reads whether along an index.

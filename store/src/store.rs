@@ -12,7 +12,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, SqlitePool};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use crate::error::{Result, StoreError};
@@ -23,6 +23,10 @@ static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 /// How long a call waits for a connection, and the first one for an answer. Longer than a failover's hiccup, shorter
 /// than a member's patience.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Searches at a time: one for words that many names have, and none has together, takes a third of a second of CPU, and
+/// leaves connections to the others so.
+const SEARCHES: usize = 3;
 
 /// SQLite's readers beside its one writer: they only ever wait for the disk. As many again for requests.
 const SQLITE_READERS: u32 = 4;
@@ -44,6 +48,8 @@ pub struct Store {
     pub(crate) pools: Pools,
     /// Those of [`for_requests`](Self::for_requests).
     requests: Pools,
+    /// How many more searches may begin.
+    pub(crate) searches: Arc<Semaphore>,
     /// The URL without its password, for errors.
     location: Arc<str>,
     /// Tells this process's followers that a change has been committed.
@@ -148,6 +154,7 @@ impl Store {
             pools: pools(),
             requests: pools(),
             location,
+            searches: Arc::new(Semaphore::new(SEARCHES)),
             waker: watch::Sender::new(()),
         })
     }
@@ -175,6 +182,7 @@ impl Store {
             pools: pool(POSTGRES_CONNECTIONS),
             requests: pool(POSTGRES_REQUEST_CONNECTIONS),
             location,
+            searches: Arc::new(Semaphore::new(SEARCHES)),
             waker: watch::Sender::new(()),
         })
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
-use store::{ChangeId, ChangeSignal, Changed, Store};
+use store::{ChangeId, ChangeSignal, Changed, Sight, Sort, Store, TorrentQuery};
 use tokio::time::timeout;
 use tracker_core::ids::{InfoHash, UnixTime};
 use tracker_core::registry::{MemberStatus, TorrentStatus};
@@ -35,6 +35,12 @@ async fn a_lost_connection_listens_again_on_postgres() {
 #[ignore = "needs PURSER_TEST_POSTGRES, which scripts/test sets"]
 async fn a_follower_does_not_wait_behind_requests_on_postgres() {
     on_postgres(a_follower_does_not_wait_behind_requests).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PURSER_TEST_POSTGRES, which scripts/test sets"]
+async fn searches_leave_connections_to_others_on_postgres() {
+    on_postgres(searches_leave_connections_to_others).await;
 }
 
 async fn changes_come_in_pages(db: Database) {
@@ -212,6 +218,39 @@ async fn woken(signal: &mut ChangeSignal) {
 /// A signal that begins to listen says so, as something may have changed before.
 async fn listening(signal: &mut ChangeSignal) {
     woken(signal).await;
+}
+
+async fn searches_leave_connections_to_others(db: Database) {
+    db.user("ann").await;
+    let mut keeper = PgConnection::connect(&db.url).await.unwrap();
+    let lock = sqlx::raw_sql("begin; lock table torrents");
+    lock.execute(&mut keeper).await.unwrap();
+    for _ in 0..20 {
+        let requests = db.store.for_requests();
+        tokio::spawn(async move {
+            let query = TorrentQuery {
+                sight: Sight::Open,
+                search: "word".to_owned(),
+                categories: Vec::new(),
+                uploader: None,
+                sort: Sort::Newest,
+                after: None,
+                skip: 0,
+                limit: 10,
+            };
+            requests.list_torrents(&query).await
+        });
+    }
+    let waiting = "
+        select count(*)
+        from pg_locks
+        join pg_database on pg_database.oid = pg_locks.database
+        where datname = current_database() and not granted";
+    while db.number(waiting).await < 3 {}
+
+    let found = db.store.for_requests().find_user("ann").await;
+    assert!(found.unwrap().is_some());
+    assert_eq!(db.number(waiting).await, 3);
 }
 
 async fn a_follower_does_not_wait_behind_requests(db: Database) {
