@@ -7,7 +7,7 @@ use aide::redoc::Redoc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Path;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use utoipa::openapi::path::{Operation, PathItem};
@@ -176,7 +176,6 @@ pub(crate) fn pages(document: &OpenApi) -> Router {
         )
         .route("/redoc/", get(async move || page(redoc)))
         .route("/favicon.ico", get(icon))
-        .route("/admin/", get(not_yet))
 }
 
 /// What these pages' own scripts and styles need, and nothing from elsewhere.
@@ -234,12 +233,4 @@ async fn icon() -> Response {
         "<path d='M5 13V3h4a3 3 0 0 1 0 6H5' fill='none' stroke='#fff' stroke-width='2'/></svg>",
     );
     ([(header::CONTENT_TYPE, "image/svg+xml")], PICTURE).into_response()
-}
-
-/// A page whose address is promised already.
-async fn not_yet() -> Response {
-    let html = "<!doctype html><title>Purser</title><p>The dashboard comes with a later version. \
-                What there is today: <a href=\"/swagger/\">the API</a> and \
-                <a href=\"/api/logs/health/\">health</a>.";
-    (StatusCode::NOT_IMPLEMENTED, page(html.into())).into_response()
 }

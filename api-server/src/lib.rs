@@ -15,6 +15,7 @@ mod cache;
 mod caller;
 mod conventions;
 mod credentials;
+mod dashboard;
 mod docs;
 mod etag;
 mod form;
@@ -54,6 +55,7 @@ pub fn router(site: Site, options: Options) -> Router {
     let router = routes
         .with_state(site.clone())
         .merge(docs::pages(&document))
+        .merge(dashboard::pages())
         .layer(from_fn_with_state(site, throttle::throttle));
     let router = conventions::apply(router, options);
     // Around the router, as it has chosen a route by the time its own layers run.
