@@ -41,6 +41,12 @@ pub enum EntryKind {
     Grant,
     /// An admin took it.
     Penalty,
+    /// For uploading, by the hour.
+    Upload,
+    /// For downloading, by the hour.
+    Download,
+    /// For seeding, by the hour.
+    Seeding,
 }
 
 /// One change of a balance.
@@ -212,6 +218,9 @@ impl From<CreditKind> for EntryKind {
         match kind {
             CreditKind::Grant => Self::Grant,
             CreditKind::Penalty => Self::Penalty,
+            CreditKind::Upload => Self::Upload,
+            CreditKind::Download => Self::Download,
+            CreditKind::Seeding => Self::Seeding,
         }
     }
 }
