@@ -44,9 +44,11 @@ mod tests {
         let now = UnixTime::now();
         for job in JOBS {
             let (last, next) = (last(job.schedule, now), next(job.schedule, now));
-            let (last, next) = (last.unwrap().0, next.unwrap().0);
-            assert!(last <= now.0 && now.0 < next, "{}", job.name);
-            assert!(next - last <= 86_400, "{}: at least daily", job.name);
+            let (Some(last), Some(next)) = (last, next) else {
+                panic!("{}: {}", job.name, job.schedule);
+            };
+            assert!(last <= now && now < next, "{}", job.name);
+            assert!(next.0 - last.0 <= 86_400, "{}: at least daily", job.name);
         }
     }
 
