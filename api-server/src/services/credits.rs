@@ -201,18 +201,6 @@ impl From<CreditEntry> for Transaction {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_low_ratio_is_warned_of_and_none_is_not() {
-        assert!(warning(Some(0.499), 0.5).is_some_and(|text| text.contains("0.499")));
-        assert_eq!(warning(Some(0.5), 0.5), None);
-        assert_eq!(warning(None, 0.5), None);
-    }
-}
-
 impl From<CreditKind> for EntryKind {
     fn from(kind: CreditKind) -> Self {
         match kind {
@@ -222,5 +210,17 @@ impl From<CreditKind> for EntryKind {
             CreditKind::Download => Self::Download,
             CreditKind::Seeding => Self::Seeding,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_low_ratio_is_warned_of_and_none_is_not() {
+        assert!(warning(Some(0.499), 0.5).is_some_and(|text| text.contains("0.499")));
+        assert_eq!(warning(Some(0.5), 0.5), None);
+        assert_eq!(warning(None, 0.5), None);
     }
 }

@@ -31,6 +31,7 @@ const MOVE: &str = "
     select distinct user_id, torrent_id, cast(12 as bigint), cast(1073741824 as bigint), cast(1024 as bigint),
         cast(107374182400 as bigint), cast(102400 as bigint), true
     from sessions
+    where true
     on conflict (user_id, torrent_id, hour) do update
     set counted_uploaded = traffic.counted_uploaded + excluded.counted_uploaded,
         counted_downloaded = traffic.counted_downloaded + excluded.counted_downloaded,
