@@ -237,3 +237,57 @@ impl Books for Transaction<'_, Sqlite> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+    use crate::Store;
+    use crate::store::Pools;
+
+    /// As for batches: through the rows, and each finds its own.
+    #[tokio::test]
+    async fn each_row_finds_its_own() {
+        const NEWS_INDEX: &str = "SEARCH traffic USING INDEX traffic_news (user_id=? AND hour<?)";
+        const KEY: &str =
+            "SEARCH traffic USING PRIMARY KEY (user_id=? AND torrent_id=? AND hour=?)";
+        const USER: &str = "SEARCH users USING INTEGER PRIMARY KEY (rowid=?)";
+        const SETTLEMENT: &str = "SEARCH settlements USING PRIMARY KEY (user_id=? AND hour=?)";
+        const OWED_INDEX: &str = "SEARCH settlements USING INDEX settlements_owed (user_id=?)";
+        let statements: [(&Statement, &[&str]); 6] = [
+            (&NEWS, &[NEWS_INDEX]),
+            (&ACCOUNTS, &[USER]),
+            (&SETTLEMENTS, &[SETTLEMENT]),
+            (&OWED, &[OWED_INDEX]),
+            (&MARK_SETTLED, &[KEY]),
+            (&PUT_ACCOUNTS, &[USER]),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("test.db").display());
+        let store = Store::open(&url).await.unwrap();
+        store.migrate().await.unwrap();
+        let Pools::Sqlite { writer, .. } = &store.pools else {
+            panic!("{store:?}");
+        };
+        for (statement, searches) in statements {
+            for sql in statement.texts() {
+                let plan: Vec<(i64, i64, i64, String)> =
+                    sqlx::query_as(AssertSqlSafe(format!("explain query plan {sql}")))
+                        .fetch_all(writer)
+                        .await
+                        .unwrap();
+                let found: Vec<_> = plan
+                    .iter()
+                    .map(|(_, _, _, step)| step.as_str())
+                    .filter(|step| step.starts_with("SEARCH") || step.starts_with("SCAN"))
+                    .filter(|step| !step.contains("CONSTANT ROW") && *step != "SCAN change")
+                    .filter(|step| !step.ends_with("VALUES CLAUSE"))
+                    .collect();
+                assert_eq!(found, searches, "{sql}: {plan:#?}");
+            }
+        }
+    }
+}
