@@ -39,7 +39,7 @@ pub use docs::document;
 pub use names::check as check_username;
 pub use problem::{FieldError, Problem};
 pub use redis::Redis;
-pub use site::{Configuration, Judge, Live, Site};
+pub use site::{Configuration, JobPlan, JobPlans, Judge, Live, Plans, Site};
 
 /// What only the listener minds.
 #[derive(Clone, Debug, Default)]

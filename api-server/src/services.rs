@@ -8,6 +8,7 @@ pub(crate) mod downloads;
 pub(crate) mod feeds;
 pub mod gate;
 pub mod invites;
+pub mod jobs;
 pub mod logs;
 pub mod notifications;
 pub mod policies;

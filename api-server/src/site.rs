@@ -39,6 +39,30 @@ impl std::fmt::Debug for Configuration {
     }
 }
 
+/// What is done now and then, and when next, as of a moment: the program's, which runs it.
+#[derive(Clone)]
+pub struct JobPlans(pub Arc<Plans>);
+
+/// See [`JobPlans`].
+pub type Plans = dyn Fn(UnixTime) -> Vec<JobPlan> + Send + Sync;
+
+/// Something that is done now and then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobPlan {
+    /// As the database knows it.
+    pub name: &'static str,
+    /// A cron expression, in UTC.
+    pub schedule: &'static str,
+    /// When it is due.
+    pub next_at: Option<UnixTime>,
+}
+
+impl std::fmt::Debug for JobPlans {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JobPlans")
+    }
+}
+
 /// The site. A clone is another handle to the same one.
 #[derive(Clone, Debug)]
 pub struct Site {
@@ -62,12 +86,14 @@ pub struct Site {
     pub economy: Arc<Policy>,
     /// Knows the configuration, for admins.
     pub configuration: Configuration,
+    /// Knows the jobs, for admins.
+    pub jobs: JobPlans,
     /// Signs what callers of the API show.
     pub(crate) credentials: Credentials,
 }
 
 impl Site {
-    /// A site whose announce URLs begin with `public_url`; it warns nobody, and shows no configuration.
+    /// A site whose announce URLs begin with `public_url`; it warns nobody, and shows neither configuration nor jobs.
     pub fn new(store: Store, token_key: TokenKey, public_url: String) -> Self {
         let credentials = Credentials::new(&token_key);
         let cache = Cache::new(&token_key, None);
@@ -85,6 +111,7 @@ impl Site {
             cache,
             economy: Arc::new(Policy::default()),
             configuration: Configuration(Arc::new(|_| Ok(serde_json::Value::Null))),
+            jobs: JobPlans(Arc::new(|_| Vec::new())),
             credentials,
         }
     }

@@ -3,6 +3,7 @@
 //! Four workloads, each a function that runs it and gives a [`report`]: [`persist`], [`journal`], [`start`] and
 //! [`replay`]. What clients would send comes from a [`crowd`]; a [`database`] is filled with its site first.
 
+pub mod economy;
 pub mod journal;
 pub mod persist;
 pub mod replay;

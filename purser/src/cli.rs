@@ -61,7 +61,7 @@ pub(crate) enum Command {
     CreateToken(CreateToken),
     /// Register .torrent files; prints their info hashes, one a line
     AddTorrent(AddTorrent),
-    /// Count each torrent's seeders and leechers now, as a serving process does every minute
+    /// Do now what a serving process does now and then: count peers, settle traffic, pay for seeding
     UpdateStats,
     /// The OpenAPI document of the REST API
     Openapi,

@@ -10,6 +10,7 @@ use anyhow::Result;
 mod cli;
 mod commands;
 mod config;
+mod jobs;
 mod limits;
 mod logs;
 mod secrets;
@@ -49,7 +50,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::CreateUser(args) => commands::create_user::run(&config()?, &args, json)?,
         Command::CreateToken(args) => commands::create_token::run(&config()?, &args, json)?,
         Command::AddTorrent(args) => commands::add_torrent::run(&config()?, &args, json)?,
-        Command::UpdateStats => commands::update_stats::run(&config()?, json)?,
+        Command::UpdateStats => commands::update_stats::run(&options)?,
         Command::Openapi => {
             commands::print(&format!("{}\n", api_server::document().to_pretty_json()?))?
         }

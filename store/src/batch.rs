@@ -24,6 +24,9 @@ use crate::Store;
 use crate::columns::{self, BaselineColumns, Word, bigint};
 use crate::error::{Result, StoreError};
 use crate::store::{in_transaction, reading};
+pub(crate) use postgres::FIND_ROWS_BY_KEY;
+pub(crate) use sqlite::Statement;
+
 use plan::{Plan, SessionRow, SetAside, Snatch, Totals, Traffic};
 use policies::Policies;
 

@@ -18,6 +18,12 @@ pub enum CreditKind {
     Grant,
     /// An admin took it.
     Penalty,
+    /// For traffic that counted.
+    Upload,
+    /// For traffic that counted.
+    Download,
+    /// For keeping torrents alive.
+    Seeding,
 }
 
 /// One change of a member's balance.
@@ -40,7 +46,7 @@ pub struct CreditEntry {
 }
 
 /// The highest balance: far from where 64 bits end, so that no sum of a balance and an amount gets there.
-const BALANCE_MAX: i64 = 1_000_000_000_000_000_000;
+pub(crate) const BALANCE_MAX: i64 = 1_000_000_000_000_000_000;
 
 /// Locks the member's row until the transaction ends, so that the balance after an entry is the one before it and the
 /// amount, whoever else comes at the same time. What would take a balance below zero, or beyond its highest, does nothing.
@@ -192,13 +198,22 @@ impl TryFrom<EntryRow> for CreditEntry {
 }
 
 impl Word for CreditKind {
-    const ALL: &'static [Self] = &[Self::Grant, Self::Penalty];
+    const ALL: &'static [Self] = &[
+        Self::Grant,
+        Self::Penalty,
+        Self::Upload,
+        Self::Download,
+        Self::Seeding,
+    ];
     const COLUMN: &'static str = "credit_entries.kind";
 
     fn word(self) -> &'static str {
         match self {
             Self::Grant => "grant",
             Self::Penalty => "penalty",
+            Self::Upload => "upload",
+            Self::Download => "download",
+            Self::Seeding => "seeding",
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::input::{Asked, Body, Named};
 use crate::page::{Page, Paging};
 use crate::problem::Problem;
 use crate::services::admin::{self, UserDetail, UserPatch, UserQuery, UserView};
+use crate::services::jobs::{self, JobView};
 use crate::services::logs::Dashboard;
 use crate::services::reports::{self, ReportRequest, ReportView};
 use crate::services::settings::{self, ConfigPatch, ConfigView};
@@ -24,6 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<Site> {
         .routes(routes!(admin_dashboard))
         .routes(routes!(system_config, change_system_config))
         .routes(routes!(generate_report))
+        .routes(routes!(list_jobs))
 }
 
 /// Members, oldest first. For staff.
@@ -82,6 +84,17 @@ async fn change_user(
 #[utoipa::path(get, path = "/api/admin/dashboard/", tag = "admin", responses((status = 200, body = Dashboard)))]
 async fn admin_dashboard(State(site): State<Site>, _: Admin) -> Result<Response, Problem> {
     super::logs::dashboard(&site).await
+}
+
+/// What is done now and then, by whichever process is first, and how it went last. For admins.
+#[utoipa::path(
+    get,
+    path = "/api/admin/jobs/",
+    tag = "admin",
+    responses((status = 200, body = Page<JobView>))
+)]
+async fn list_jobs(State(site): State<Site>, _: Admin) -> Result<Json<Page<JobView>>, Problem> {
+    Ok(Json(jobs::list(&site).await?))
 }
 
 /// The configuration in effect, without secrets, and what admins have set in it. For admins.

@@ -41,6 +41,12 @@ pub enum EntryKind {
     Grant,
     /// An admin took it.
     Penalty,
+    /// For uploading, by the hour.
+    Upload,
+    /// For downloading, by the hour.
+    Download,
+    /// For seeding, by the hour.
+    Seeding,
 }
 
 /// One change of a balance.
@@ -195,6 +201,18 @@ impl From<CreditEntry> for Transaction {
     }
 }
 
+impl From<CreditKind> for EntryKind {
+    fn from(kind: CreditKind) -> Self {
+        match kind {
+            CreditKind::Grant => Self::Grant,
+            CreditKind::Penalty => Self::Penalty,
+            CreditKind::Upload => Self::Upload,
+            CreditKind::Download => Self::Download,
+            CreditKind::Seeding => Self::Seeding,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,14 +222,5 @@ mod tests {
         assert!(warning(Some(0.499), 0.5).is_some_and(|text| text.contains("0.499")));
         assert_eq!(warning(Some(0.5), 0.5), None);
         assert_eq!(warning(None, 0.5), None);
-    }
-}
-
-impl From<CreditKind> for EntryKind {
-    fn from(kind: CreditKind) -> Self {
-        match kind {
-            CreditKind::Grant => Self::Grant,
-            CreditKind::Penalty => Self::Penalty,
-        }
     }
 }

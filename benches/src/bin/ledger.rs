@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use benches::Size;
-use benches::ledger::{journal, persist, replay, start};
+use benches::ledger::{economy, journal, persist, replay, start};
 use clap::{Parser, Subcommand};
 
 /// Measures the ledger.
@@ -32,6 +32,8 @@ enum Command {
     Journal,
     /// Loading a site as at a start
     Start,
+    /// The economy's jobs: seeders paid, traffic settled
+    Economy,
     /// The journal read into the swarms
     Replay,
 }
@@ -50,6 +52,7 @@ fn main() -> Result<()> {
         Command::Persist => persist::run(cli.scale, &url, folder.path())?,
         Command::Journal => journal::run(cli.scale, folder.path())?,
         Command::Start => start::run(cli.scale, &url)?,
+        Command::Economy => economy::run(cli.scale, &url)?,
         Command::Replay => replay::run(cli.scale, folder.path())?,
     };
     eprintln!("{}", report.markdown());

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::report::Report;
-use super::{journal, persist, replay, start};
+use super::{economy, journal, persist, replay, start};
 use crate::Size;
 
 fn figure(report: &Report, name: &str) -> f64 {
@@ -29,6 +29,14 @@ fn journal_is_measured_in_every_mix() {
     for mix in ["mix", "regular alone", "mix, fsync_interval 0"] {
         assert!(figure(&report, &format!("{mix}: its writing thread, µs")) > 0.0);
     }
+}
+
+#[test]
+fn economy_pays_and_settles() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = economy::run(Size::Small, &sqlite(&folder)).unwrap();
+    assert!(report.values("members paid").unwrap()[0] > 100.0);
+    assert!(report.values("members with traffic").unwrap()[0] > 100.0);
 }
 
 #[test]

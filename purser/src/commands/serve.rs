@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use api_server::JobPlans;
+use arc_swap::ArcSwap;
 use persister::flush::{FlushError, Left, Persister};
 use persister::follow::Follower;
 use persister::journal::{self, JournalId, Log, Position, Writer};
@@ -23,17 +25,17 @@ use tracker_core::tracker::Tracker;
 use super::{open_store, open_unmigrated, site_key};
 use crate::cli::Options;
 use crate::config::Config;
+use crate::jobs::{self, Jobs, Rates};
 use crate::{limits, logs, secrets};
 
 mod banner;
 mod first_start;
 mod http;
-mod live;
+pub(super) mod live;
 mod observe;
 mod progress;
 mod settings;
 mod signals;
-mod statistics;
 
 use http::serve_http;
 use live::Live;
@@ -161,12 +163,15 @@ impl Running {
             observer.watch(Arc::clone(&tracking.tracker));
         }
         let mut api = None;
+        let mut rates = None;
         if let Some(listener) = doors.api {
             let announce = addresses.announce.clone();
             let announce = announce.unwrap_or_else(|| config.public_url());
             let mut site = settings::site(config, store.for_requests(), token_key, announce)?;
             site.configuration = live::configuration(options);
             api = Some(Arc::clone(&site.live));
+            site.jobs = JobPlans(Arc::new(jobs::plans));
+            let economy = Arc::clone(&site.economy);
             let options = api_server::Options {
                 allowed_hosts: config.api.allowed_hosts.clone(),
             };
@@ -174,14 +179,22 @@ impl Running {
             let proxies = config.tracker.trusted_proxies.clone();
             let serving = serve_http(listener, router, proxies, stopped.clone());
             parts.spawn(async { ("the API", serving.await) });
-            let counting = statistics::keep_counting(store.clone(), stopped.clone());
-            parts.spawn(async { ("the statistics", counting.await) });
+            let jobs = Jobs {
+                // Not the ledger's connections: a job may take its time.
+                store: store.for_requests(),
+                policy: economy,
+                rates: Arc::new(ArcSwap::from_pointee(Rates::of(config))),
+            };
+            rates = Some(Arc::clone(&jobs.rates));
+            let running = jobs::keep_running(jobs, stopped.clone());
+            parts.spawn(async { ("the jobs", running.await) });
         }
         let live = Live {
             options: options.clone(),
             store: store.clone(),
             tracker: tracking.as_ref().map(|it| Arc::clone(&it.tracker)),
             api,
+            rates,
             overrides,
         };
         let (hangup, hangups) = watch::channel(());

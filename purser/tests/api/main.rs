@@ -23,6 +23,7 @@ mod feeds;
 mod gate;
 mod idempotency;
 mod invites;
+mod jobs;
 mod limits;
 mod logs;
 mod notifications;

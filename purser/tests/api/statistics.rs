@@ -34,8 +34,12 @@ fn lists_know_who_seeds_once_it_is_counted(database: Database) {
     counts(1, 0);
     say("left=0&event=stopped");
     counts(0, 0);
+    let output = club.site.run("--json update-stats");
+    let output: serde_json::Value = serde_json::from_str(&output).unwrap();
+    let peers = &output["jobs"][0];
+    assert_eq!(peers["name"], "peers");
     assert_eq!(
-        club.site.run("--json update-stats"),
-        "{\n  \"torrents_changed\": 0\n}"
+        peers["report"],
+        "seeders and leechers of 0 torrents had changed"
     );
 }

@@ -21,7 +21,7 @@ use crate::policies::{IN_EFFECT_SINCE, WindowRow};
 /// order of their keys, and never reads a table of millions for thousands, as the planner may otherwise think best when
 /// it doesn't know yet how many there are. Planned anew each time, with the batch's real size: a plan that was made when
 /// a table was empty goes through the table and unnests the whole batch for each of its rows.
-const FIND_ROWS_BY_KEY: &str = "
+pub(crate) const FIND_ROWS_BY_KEY: &str = "
     select
         set_config('plan_cache_mode', 'force_custom_plan', true),
         set_config('enable_hashjoin', 'off', true),

@@ -21,7 +21,7 @@ use super::{BaselineRow, Baselines, Bulk, Mark, hundredths, read_baseline, read_
 use crate::columns::{self, BaselineColumns, Word, bigint};
 use crate::error::Result;
 use crate::policies::{IN_EFFECT_SINCE, WindowRow};
-use statement::Statement;
+pub(crate) use statement::Statement;
 
 static MISSING_USERS: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(

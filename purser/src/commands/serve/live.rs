@@ -15,12 +15,13 @@ use tracker_core::tracker::Tracker;
 use super::settings;
 use crate::cli::Options;
 use crate::config::{BadOverride, Config};
+use crate::jobs::Rates;
 
 /// The promise is two seconds, and there are few rows.
 const POLL_PERIOD: Duration = Duration::from_secs(1);
 
 /// What is set over the configuration.
-pub(super) type Overrides = Vec<(String, Value)>;
+pub(crate) type Overrides = Vec<(String, Value)>;
 
 /// The parts that take a change while they run.
 pub(super) struct Live {
@@ -28,12 +29,13 @@ pub(super) struct Live {
     pub(super) store: Store,
     pub(super) tracker: Option<Arc<Tracker>>,
     pub(super) api: Option<Arc<ArcSwap<api_server::Live>>>,
+    pub(super) rates: Option<Arc<ArcSwap<Rates>>>,
     /// What is in effect.
     pub(super) overrides: Overrides,
 }
 
 /// What admins have set.
-pub(super) async fn overrides(store: &Store) -> Result<Overrides> {
+pub(crate) async fn overrides(store: &Store) -> Result<Overrides> {
     let set = store.settings().await?;
     let read = |json: &str| serde_json::from_str(json).unwrap_or_default();
     Ok(set
@@ -43,7 +45,7 @@ pub(super) async fn overrides(store: &Store) -> Result<Overrides> {
 }
 
 /// With what admins have set; without, if that isn't right any more: a newer Purser may have other limits.
-pub(super) fn config_with(options: &Options, overrides: &Overrides) -> Result<Config> {
+pub(crate) fn config_with(options: &Options, overrides: &Overrides) -> Result<Config> {
     match options.load_with(overrides) {
         Err(error) if error.is::<BadOverride>() => {
             tracing::error!("what admins have set is left out: {error:#}");
@@ -111,6 +113,9 @@ impl Live {
             }
             if let Some(api) = &self.api {
                 api.store(Arc::new(settings::live(&config)));
+            }
+            if let Some(rates) = &self.rates {
+                rates.store(Arc::new(Rates::of(&config)));
             }
             Ok(())
         });

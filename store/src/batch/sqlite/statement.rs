@@ -6,14 +6,14 @@
 const SIZES: [usize; 3] = [64, 8, 1];
 
 /// One text for each of the sizes, which differ in nothing else.
-pub(super) struct Statement {
+pub(crate) struct Statement {
     texts: [String; SIZES.len()],
 }
 
 impl Statement {
     /// `rest` has the rows in `change`, a table of these columns; to be bound row by row, and before what `rest` itself
     /// wants bound. All are `?`, as SQLite goes through all names to find the one of a `$1`.
-    pub(super) fn new(columns: &str, rest: &str) -> Self {
+    pub(crate) fn new(columns: &str, rest: &str) -> Self {
         let row = vec!["?"; columns.split(',').count()].join(", ");
         let texts = SIZES.map(|size| {
             let rows = vec![format!("({row})"); size].join(", ");
@@ -23,7 +23,7 @@ impl Statement {
     }
 
     /// All of `rows`, in pieces and in their order, each with the text for as many.
-    pub(super) fn pieces<'r, R>(
+    pub(crate) fn pieces<'r, R>(
         &'static self,
         mut rows: &'r [R],
     ) -> impl Iterator<Item = (&'static str, &'r [R])> {
@@ -40,7 +40,7 @@ impl Statement {
 
     /// Each text there is.
     #[cfg(test)]
-    pub(super) fn texts(&self) -> &[String] {
+    pub(crate) fn texts(&self) -> &[String] {
         &self.texts
     }
 }
