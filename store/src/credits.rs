@@ -18,6 +18,10 @@ pub enum CreditKind {
     Grant,
     /// An admin took it.
     Penalty,
+    /// They bought something.
+    Purchase,
+    /// One member gave it to another.
+    Gift,
 }
 
 /// One change of a member's balance.
@@ -40,7 +44,7 @@ pub struct CreditEntry {
 }
 
 /// The highest balance: far from where 64 bits end, so that no sum of a balance and an amount gets there.
-const BALANCE_MAX: i64 = 1_000_000_000_000_000_000;
+pub(crate) const BALANCE_MAX: i64 = 1_000_000_000_000_000_000;
 
 /// Locks the member's row until the transaction ends, so that the balance after an entry is the one before it and the
 /// amount, whoever else comes at the same time. What would take a balance below zero, or beyond its highest, does nothing.
@@ -168,7 +172,7 @@ impl Store {
 }
 
 /// As people write them.
-fn credits(milli: i64) -> String {
+pub(crate) fn credits(milli: i64) -> String {
     let text = format!("{}.{:03}", milli / 1000, milli % 1000);
     let text = text.trim_end_matches('0');
     text.trim_end_matches('.').to_owned()
@@ -192,13 +196,15 @@ impl TryFrom<EntryRow> for CreditEntry {
 }
 
 impl Word for CreditKind {
-    const ALL: &'static [Self] = &[Self::Grant, Self::Penalty];
+    const ALL: &'static [Self] = &[Self::Grant, Self::Penalty, Self::Purchase, Self::Gift];
     const COLUMN: &'static str = "credit_entries.kind";
 
     fn word(self) -> &'static str {
         match self {
             Self::Grant => "grant",
             Self::Penalty => "penalty",
+            Self::Purchase => "purchase",
+            Self::Gift => "gift",
         }
     }
 }

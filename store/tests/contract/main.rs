@@ -17,5 +17,6 @@ mod members;
 mod model;
 mod roster;
 mod schema;
+mod shop;
 mod site;
 mod traffic;
