@@ -397,9 +397,10 @@ async fn gifts_in_a_ring_conserve_the_sum(db: Database) {
             let to = (members[(number + step) % MEMBERS], "to");
             tokio::spawn(async move {
                 for amount in 1..=10 {
-                    let given = store.give(&gift(from, to, amount * 7)).await.unwrap();
-                    let too_little = Given::NoDeal(NoDeal::TooLittle { missing_milli: 0 });
-                    assert_ne!(given, too_little);
+                    match store.give(&gift(from, to, amount * 7)).await.unwrap() {
+                        Given::Done(_) | Given::NoDeal(NoDeal::TooLittle { .. }) => {}
+                        other => panic!("{other:?}"),
+                    }
                 }
             })
         })
