@@ -264,6 +264,17 @@ impl From<CreditEntry> for Transaction {
     }
 }
 
+impl From<CreditKind> for EntryKind {
+    fn from(kind: CreditKind) -> Self {
+        match kind {
+            CreditKind::Grant => Self::Grant,
+            CreditKind::Penalty => Self::Penalty,
+            CreditKind::Purchase => Self::Purchase,
+            CreditKind::Gift => Self::Gift,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,16 +284,5 @@ mod tests {
         assert!(warning(Some(0.499), 0.5).is_some_and(|text| text.contains("0.499")));
         assert_eq!(warning(Some(0.5), 0.5), None);
         assert_eq!(warning(None, 0.5), None);
-    }
-}
-
-impl From<CreditKind> for EntryKind {
-    fn from(kind: CreditKind) -> Self {
-        match kind {
-            CreditKind::Grant => Self::Grant,
-            CreditKind::Penalty => Self::Penalty,
-            CreditKind::Purchase => Self::Purchase,
-            CreditKind::Gift => Self::Gift,
-        }
     }
 }
