@@ -4,6 +4,7 @@
 use economy::shop::{Item, NoDeal, Ware};
 use sqlx::FromRow;
 use tracker_core::ids::{InfoHash, TorrentId, UnixTime, UserId};
+use tracker_core::registry::MemberStatus;
 
 use crate::Store;
 use crate::columns::{self, Word, bigint};
@@ -77,7 +78,7 @@ pub enum Given {
 const INVITES_MAX: i64 = 1_000_000_000;
 
 /// Takes the price and gives what stands in the member's row, if the balance has it: of two who pay with the same credits
-/// at once, the second finds too few. Keeps the row locked until the transaction ends.
+/// at once, the second finds too few.
 const PAY: &str = "
     update users
     set credits_milli = credits_milli - $1,
@@ -91,19 +92,19 @@ const PAY: &str = "
         and invites + $2 <= $5
     returning credits_milli";
 
-/// Whoever is disabled gets nothing.
 const RECEIVE: &str = "
     update users
     set credits_milli = credits_milli + $1
     where id = $2
-        and status = 'active'
         and credits_milli <= $3 - $1
     returning credits_milli";
 
-const ACCOUNT: &str = "
-    select credits_milli, status
-    from users
-    where id = $1";
+/// Keeps the row until the transaction ends: what is refused is refused for what it has now. Changes nothing.
+const LOCK_ACCOUNT: &str = "
+    update users
+    set credits_milli = credits_milli
+    where id = $1
+    returning credits_milli, status";
 
 const RECORD: &str = "
     insert into credit_entries (user_id, kind, amount_milli, balance_milli, torrent_id, actor_id, note, created_at)
@@ -134,7 +135,7 @@ struct AccountRow {
     status: String,
 }
 
-/// Takes the price from a member who is locked until the end; the balance afterwards, or `None`.
+/// Takes the price from a member; the balance afterwards, or `None`.
 macro_rules! pay {
     ($tx:ident, $user:expr, $price:expr, $invites:expr, $uploaded:expr) => {
         sqlx::query_scalar::<_, i64>(PAY)
@@ -164,9 +165,10 @@ macro_rules! record {
     };
 }
 
-macro_rules! account {
+/// A member's balance and status, which stay so until the end.
+macro_rules! lock_account {
     ($tx:ident, $user:expr) => {{
-        let row: Option<AccountRow> = sqlx::query_as(ACCOUNT)
+        let row: Option<AccountRow> = sqlx::query_as(LOCK_ACCOUNT)
             .bind(i64::from($user.0))
             .fetch_optional(&mut *$tx)
             .await?;
@@ -206,10 +208,12 @@ impl Store {
                     return Ok(Bought::NothingToSettle);
                 }
             }
+            let account = lock_account!(tx, user);
+            if let Err(why) = economy::shop::buy(account.credits_milli, item) {
+                return Ok(Bought::NoDeal(why));
+            }
             let Some(balance_milli) = pay!(tx, user, price, invites, uploaded) else {
-                let balance = account!(tx, user).credits_milli;
-                let refused = economy::shop::buy(balance, item);
-                return Ok(refused.map_or_else(Bought::NoDeal, |_| Bought::Full));
+                return Ok(Bought::Full);
             };
             if let Ware::FreeleechToken { hours } = item.what {
                 let Some(torrent_id) = torrent_id else {
@@ -266,29 +270,33 @@ impl Store {
             return Ok(Given::NoDeal(NoDeal::NotPositive));
         }
         in_transaction!(self, |tx| {
-            let (mut left, mut right) = (None, None);
-            if from < to {
-                left = pay!(tx, from, amount_milli, 0_i64, 0_i64);
+            let (giver_has, taker_has) = if from < to {
+                let giver_has = lock_account!(tx, from);
+                (giver_has, lock_account!(tx, to))
+            } else {
+                let taker_has = lock_account!(tx, to);
+                (lock_account!(tx, from), taker_has)
+            };
+            if MemberStatus::parse(&taker_has.status)? != MemberStatus::Active {
+                return Ok(Given::NoTaker);
             }
-            if from > to || left.is_some() {
-                right = sqlx::query_scalar::<_, i64>(RECEIVE)
-                    .bind(amount_milli)
-                    .bind(i64::from(to.0))
-                    .bind(BALANCE_MAX)
-                    .fetch_optional(&mut *tx)
-                    .await?;
+            let after = economy::shop::give(
+                giver_has.credits_milli,
+                taker_has.credits_milli,
+                amount_milli,
+            );
+            if let Err(why) = after {
+                return Ok(Given::NoDeal(why));
             }
-            if from > to && right.is_some() {
-                left = pay!(tx, from, amount_milli, 0_i64, 0_i64);
-            }
+            let left = pay!(tx, from, amount_milli, 0_i64, 0_i64);
+            let right: Option<i64> = sqlx::query_scalar(RECEIVE)
+                .bind(amount_milli)
+                .bind(i64::from(to.0))
+                .bind(BALANCE_MAX)
+                .fetch_optional(&mut *tx)
+                .await?;
             let (Some(left), Some(right)) = (left, right) else {
-                let balance = account!(tx, from).credits_milli;
-                let other = account!(tx, to);
-                if other.status != "active" {
-                    return Ok(Given::NoTaker);
-                }
-                let refused = economy::shop::give(balance, other.credits_milli, amount_milli);
-                return Ok(Given::NoDeal(refused.err().unwrap_or(NoDeal::TooMuch)));
+                return Ok(Given::NoDeal(NoDeal::TooMuch));
             };
             let about = |name: String| match note {
                 "" => name,

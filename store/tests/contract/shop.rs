@@ -214,17 +214,18 @@ async fn numbers_stop_at_their_ends(db: Database) {
 }
 
 async fn a_token_makes_one_torrent_free_for_its_owner(db: Database) {
-    let (ann, free, key1) = db.one_leecher().await;
+    let (ann, _, paid) = db.one_leecher().await;
     let bob = db.user("bob").await;
-    let paid = db.torrent(2).await;
+    let free = db.torrent(2).await;
     assert!(is_done(&db.token(ann, free, 0).await));
-    let keys = [key1, key(ann, paid, 1), key(bob, free, 1)];
+    let free = [ann, bob].map(|user| key(user, free, 1));
     for (bytes, secs) in [(0, 10), (100, 20)] {
-        let changes = keys.map(|key| announce(key, bytes, bytes, secs));
-        db.apply(changes.into()).await;
+        let mut changes = vec![announce(paid, bytes, bytes, secs)];
+        changes.extend(free.map(|key| announce(key, 3 * bytes, 3 * bytes, secs)));
+        db.apply(changes).await;
     }
-    assert_eq!(db.credited_to(ann).await, counters(200, 100));
-    assert_eq!(db.credited_to(bob).await, counters(100, 100));
+    assert_eq!(db.credited_to(ann).await, counters(400, 100));
+    assert_eq!(db.credited_to(bob).await, counters(300, 300));
 }
 
 async fn an_announce_that_spans_a_token_is_split_there(db: Database) {
@@ -441,6 +442,12 @@ async fn a_snatch_is_owed_until_it_is_given_back(db: Database) {
     };
     db.apply(vec![announce(key1, 0, 0, 0)]).await;
     assert_eq!(db.owed(ann, 0).await, []);
+    // What she does elsewhere has nothing to do with it.
+    let elsewhere = key(ann, db.torrent(2).await, 1);
+    for (uploaded, secs) in [(0, 0), (1000, 100)] {
+        db.apply(vec![seeding(elsewhere, uploaded, secs, true)])
+            .await;
+    }
     let mut completed = seeding(key1, 0, 0, true);
     completed.completed_at = Some(at(0));
     db.apply(vec![completed]).await;
