@@ -13,6 +13,7 @@ mod invites;
 mod logs;
 mod policies;
 mod security;
+mod shop;
 mod torrents;
 mod user;
 
@@ -23,6 +24,7 @@ pub(crate) fn all() -> OpenApiRouter<Site> {
         .merge(user::routes())
         .merge(invites::routes())
         .merge(credits::routes())
+        .merge(shop::routes())
         .merge(admin::routes())
         .merge(gate::routes())
         .merge(policies::routes())

@@ -28,7 +28,7 @@ pub(crate) use postgres::FIND_ROWS_BY_KEY;
 pub(crate) use sqlite::Statement;
 
 use plan::{Plan, SessionRow, SetAside, Snatch, Totals, Traffic};
-use policies::Policies;
+use policies::{Policies, Token, TokenRow};
 
 /// Some records of a journal, merged by session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -276,6 +276,10 @@ async fn policies(
     if policies.ask_for_classes() {
         policies.classes = tx.classes(&plan::users(sessions)).await?;
     }
+    if tx.has_tokens(since).await? {
+        let tokens = tx.tokens(&plan::users(sessions), since).await?;
+        policies.add_tokens(tokens);
+    }
     Ok(policies)
 }
 
@@ -328,6 +332,10 @@ trait Bulk {
     async fn prepare_to_write(&mut self) -> Result<()>;
     /// Policies that hold from then on, or later.
     async fn windows(&mut self, since: UnixTime) -> Result<Vec<Window>>;
+    /// Whether anybody has a freeleech token that holds from then on, or later.
+    async fn has_tokens(&mut self, since: UnixTime) -> Result<bool>;
+    /// Those of the members.
+    async fn tokens(&mut self, users: &[UserId], since: UnixTime) -> Result<Vec<Token>>;
     /// The stored baselines of those of `keys` that have one.
     async fn baselines(&mut self, keys: &[SessionKey]) -> Result<Baselines>;
     /// The same, kept from other writers until the transaction ends.
@@ -378,6 +386,19 @@ fn read_baseline(row: BaselineRow) -> Result<(SessionKey, Stored)> {
         written_by: row.written_by,
     };
     Ok((key, stored))
+}
+
+const HAS_TOKENS: &str = "
+    select count(*)
+    from (select 1 from freeleech_tokens where ends_at > $1 limit 1) as one";
+
+fn read_token((user, torrent, starts_at, ends_at): TokenRow) -> Result<Token> {
+    Ok(Token {
+        user: UserId(columns::id(user, "freeleech_tokens.user_id")?),
+        torrent: TorrentId(columns::id(torrent, "freeleech_tokens.torrent_id")?),
+        starts_at: columns::time(starts_at, "freeleech_tokens.starts_at")?,
+        ends_at: columns::time(ends_at, "freeleech_tokens.ends_at")?,
+    })
 }
 
 fn read_class((id, class): (i64, String)) -> Result<(UserId, UserClass)> {

@@ -24,6 +24,10 @@ pub enum CreditKind {
     Download,
     /// For keeping torrents alive.
     Seeding,
+    /// They bought something.
+    Purchase,
+    /// One member gave it to another.
+    Gift,
 }
 
 /// One change of a member's balance.
@@ -174,7 +178,7 @@ impl Store {
 }
 
 /// As people write them.
-fn credits(milli: i64) -> String {
+pub(crate) fn credits(milli: i64) -> String {
     let text = format!("{}.{:03}", milli / 1000, milli % 1000);
     let text = text.trim_end_matches('0');
     text.trim_end_matches('.').to_owned()
@@ -204,6 +208,8 @@ impl Word for CreditKind {
         Self::Upload,
         Self::Download,
         Self::Seeding,
+        Self::Purchase,
+        Self::Gift,
     ];
     const COLUMN: &'static str = "credit_entries.kind";
 
@@ -214,6 +220,8 @@ impl Word for CreditKind {
             Self::Upload => "upload",
             Self::Download => "download",
             Self::Seeding => "seeding",
+            Self::Purchase => "purchase",
+            Self::Gift => "gift",
         }
     }
 }

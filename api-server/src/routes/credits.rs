@@ -44,10 +44,10 @@ async fn transactions(
     Ok(Json(page))
 }
 
-/// The classes that members can be of, lowest first.
+/// The classes that members can be of, lowest first: what each asks for, and gives.
 #[utoipa::path(get, path = "/api/credits/user-classes/", tag = "credits", responses((status = 200, body = Page<UserClassView>)))]
-async fn user_classes(_: Caller) -> Json<Page<UserClassView>> {
-    Json(credits::user_classes())
+async fn user_classes(State(site): State<Site>, _: Caller) -> Json<Page<UserClassView>> {
+    Json(credits::user_classes(&site))
 }
 
 /// Give a member credits, or take some. For admins.

@@ -11,6 +11,7 @@ use crate::input::{Asked, Body, Created, Named};
 use crate::page::{Page, Paging};
 use crate::problem::Problem;
 use crate::services::account::{self, Profile, ProfileChange, StatsView};
+use crate::services::hit_and_runs::{self, HitAndRunView};
 use crate::services::logs::{self, AnnounceView};
 use crate::services::notifications::{
     self, NotificationQuery, NotificationView, Read, ReadRequest,
@@ -25,6 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<Site> {
     OpenApiRouter::default()
         .routes(routes!(profile, change_profile))
         .routes(routes!(stats))
+        .routes(routes!(list_hit_and_runs))
         .routes(routes!(list_tokens, create_token))
         .routes(routes!(revoke_token))
         .routes(routes!(list_api_keys, create_api_key))
@@ -65,6 +67,24 @@ async fn change_profile(
 #[utoipa::path(get, path = "/api/user/stats/", tag = "user", responses((status = 200, body = StatsView)))]
 async fn stats(State(site): State<Site>, caller: Caller) -> Result<Json<StatsView>, Problem> {
     Ok(Json(account::stats(&site, &caller.user).await?))
+}
+
+/// Torrents you took and haven't given back yet, the oldest first: what it takes, and until when. Seeding for `missing_secs`
+/// does it, or uploading `missing_bytes`, or the shop.
+#[utoipa::path(
+    get,
+    path = "/api/user/hit-and-runs/",
+    tag = "user",
+    params(Paging),
+    responses((status = 200, body = Page<HitAndRunView>))
+)]
+async fn list_hit_and_runs(
+    State(site): State<Site>,
+    caller: Caller,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<Page<HitAndRunView>>, Problem> {
+    let page = hit_and_runs::list(&site, caller.user.id, &paging).await?;
+    Ok(Json(page))
 }
 
 /// What each of your clients last announced, and what became of it; the latest first.

@@ -6,6 +6,7 @@ use tracker_core::registry::{MemberStatus, UserClass};
 use utoipa::ToSchema;
 
 use crate::problem::Problem;
+use crate::services::hit_and_runs;
 use crate::site::Site;
 use crate::time::Time;
 use crate::{names, passwords};
@@ -117,6 +118,8 @@ pub struct StatsView {
     pub snatches: u64,
     /// Seconds that their clients seeded, added up over torrents.
     pub seed_time_secs: u64,
+    /// Torrents they took, and didn't give back in time.
+    pub hit_and_runs: u64,
 }
 
 pub(crate) async fn change(
@@ -157,6 +160,7 @@ pub(crate) async fn change(
 
 pub(crate) async fn stats(site: &Site, user: &User) -> Result<StatsView, Problem> {
     let stats = site.store.stats(user.id).await?;
+    let hit_and_runs = hit_and_runs::count(site, user.id).await?;
     let (uploaded, downloaded) = (stats.totals.uploaded, stats.totals.downloaded);
     Ok(StatsView {
         uploaded,
@@ -169,6 +173,7 @@ pub(crate) async fn stats(site: &Site, user: &User) -> Result<StatsView, Problem
         leeching: stats.leeching,
         snatches: stats.snatches,
         seed_time_secs: stats.seeded_secs,
+        hit_and_runs,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Credits: what members have, and how it came.
 
+use economy::policy::{ClassRules, Privileges};
 use serde::{Deserialize, Serialize};
 use store::{CreditEntry, CreditKind, User};
 use tracker_core::ids::UserId;
@@ -14,7 +15,7 @@ use crate::site::Site;
 use crate::time::Time;
 
 /// The most that one grant gives, or one penalty takes.
-const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
+pub(super) const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
 
 /// What a member has.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -47,6 +48,10 @@ pub enum EntryKind {
     Download,
     /// For seeding, by the hour.
     Seeding,
+    /// You bought something in the shop.
+    Purchase,
+    /// One member gave it to another.
+    Gift,
 }
 
 /// One change of a balance.
@@ -100,6 +105,42 @@ pub struct UserClassView {
     /// For people.
     #[schema(value_type = String)]
     pub description: &'static str,
+    /// What it takes to rise to it, all of it.
+    pub thresholds: Thresholds,
+    /// What it gives.
+    pub privileges: PrivilegesView,
+}
+
+/// What it takes to rise to a class.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Thresholds {
+    /// Days of 86,400 seconds since they joined.
+    pub min_age_days: u32,
+    /// Bytes that the tracker counted.
+    pub min_uploaded: u64,
+    /// Bytes that count, uploaded over downloaded, times 1000. Who downloaded nothing has enough.
+    pub min_ratio_milli: u32,
+    /// Hours of seeding, all torrents together.
+    pub min_seed_hours: u32,
+    /// Torrents that they have added to the site.
+    pub min_torrents: u32,
+    /// Whether an open hit-and-run stands in the way.
+    pub no_open_hit_and_run: bool,
+}
+
+/// What a class gives.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PrivilegesView {
+    /// Torrents that may be downloaded at the same time; 0: no limit.
+    pub download_slots: u32,
+    /// Invites, once.
+    pub invites: u32,
+    /// What an uploaded byte earns: 100 is what it is worth, 110 a tenth more.
+    pub upload_percent: u16,
+    /// Days until an unused freeleech token is worth nothing; 0: never.
+    pub token_days: u32,
+    /// Requests to the API; 0: no limit beside the site's own.
+    pub requests_per_minute: u32,
 }
 
 pub(crate) async fn balance(site: &Site, user: UserId) -> Result<Balance, Problem> {
@@ -139,7 +180,7 @@ pub(crate) async fn transactions(
 }
 
 /// All of them, lowest first.
-pub(crate) fn user_classes() -> Page<UserClassView> {
+pub(crate) fn user_classes(site: &Site) -> Page<UserClassView> {
     let views = UserClass::ALL.into_iter().zip(1..).map(|(class, rank)| {
         let description = match class {
             UserClass::Newbie => "Everybody, to begin with.",
@@ -147,10 +188,13 @@ pub(crate) fn user_classes() -> Page<UserClassView> {
             UserClass::Trusted => "Shares well.",
             UserClass::Elite => "Keeps the site alive.",
         };
+        let rules = site.economy.class(class);
         UserClassView {
             name: class.into(),
             rank,
             description,
+            thresholds: rules.into(),
+            privileges: rules.privileges.into(),
         }
     });
     Page {
@@ -187,6 +231,31 @@ pub(crate) async fn change(
     Ok(done.ok_or_else(refused)?.into())
 }
 
+impl From<&ClassRules> for Thresholds {
+    fn from(rules: &ClassRules) -> Self {
+        Self {
+            min_age_days: rules.min_age_days,
+            min_uploaded: rules.min_uploaded,
+            min_ratio_milli: rules.min_ratio_milli,
+            min_seed_hours: rules.min_seed_hours,
+            min_torrents: rules.min_torrents,
+            no_open_hit_and_run: rules.no_open_hit_and_run,
+        }
+    }
+}
+
+impl From<Privileges> for PrivilegesView {
+    fn from(privileges: Privileges) -> Self {
+        Self {
+            download_slots: privileges.download_slots,
+            invites: privileges.invites,
+            upload_percent: privileges.upload_percent,
+            token_days: privileges.token_days,
+            requests_per_minute: privileges.requests_per_minute,
+        }
+    }
+}
+
 impl From<CreditEntry> for Transaction {
     fn from(entry: CreditEntry) -> Self {
         Self {
@@ -209,6 +278,8 @@ impl From<CreditKind> for EntryKind {
             CreditKind::Upload => Self::Upload,
             CreditKind::Download => Self::Download,
             CreditKind::Seeding => Self::Seeding,
+            CreditKind::Purchase => Self::Purchase,
+            CreditKind::Gift => Self::Gift,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The policies that concern a batch: read in its transaction, so that none is a moment too old.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use economy::window::{self, Counted, Scope, Who, Window};
 use tracker_core::accounting::Counters;
-use tracker_core::ids::{UnixTime, UserId};
+use tracker_core::ids::{TorrentId, UnixTime, UserId};
 use tracker_core::record::SessionKey;
 use tracker_core::registry::UserClass;
 
@@ -20,7 +21,19 @@ pub(super) struct Policies {
     windows: Vec<Window>,
     /// Of the batch's members, where a policy asks for it.
     pub(super) classes: HashMap<UserId, UserClass>,
+    /// What else holds for one member in one torrent: few have any.
+    tokens: HashMap<(UserId, TorrentId), Vec<Window>>,
 }
+
+/// Freeleech for one member in one torrent.
+pub(super) struct Token {
+    pub(super) user: UserId,
+    pub(super) torrent: TorrentId,
+    pub(super) starts_at: UnixTime,
+    pub(super) ends_at: UnixTime,
+}
+
+pub(super) type TokenRow = (i64, i64, i64, i64);
 
 impl Policies {
     pub(super) fn new(since: UnixTime, windows: Vec<Window>) -> Self {
@@ -28,6 +41,22 @@ impl Policies {
             since,
             windows,
             classes: HashMap::new(),
+            tokens: HashMap::new(),
+        }
+    }
+
+    /// A token is a window for its member that is looked at in its torrent alone.
+    pub(super) fn add_tokens(&mut self, tokens: Vec<Token>) {
+        for token in tokens {
+            let window = Window {
+                scope: Scope::User(token.user),
+                download_percent: 0,
+                upload_percent: 100,
+                starts_at: token.starts_at,
+                ends_at: Some(token.ends_at),
+            };
+            let place = (token.user, token.torrent);
+            self.tokens.entry(place).or_default().push(window);
         }
     }
 
@@ -46,13 +75,9 @@ impl Policies {
     /// Whether it matters when the session announced before: a policy began or ended since it may have.
     pub(super) fn ask_for_time(&self, change: &SessionChange, silence_secs: u32) -> bool {
         let from = earlier(change.first_at, silence_secs);
-        !self.windows.is_empty()
-            && window::has_edge(
-                &self.windows,
-                &self.who(&change.key),
-                from,
-                change.announced_at,
-            )
+        let windows = self.windows(&change.key);
+        !windows.is_empty()
+            && window::has_edge(&windows, &self.who(&change.key), from, change.announced_at)
     }
 
     /// What growth between two announces counts.
@@ -63,7 +88,14 @@ impl Policies {
         from: UnixTime,
         to: UnixTime,
     ) -> Counted {
-        window::count(&self.windows, &self.who(key), growth, from, to)
+        window::count(&self.windows(key), &self.who(key), growth, from, to)
+    }
+
+    fn windows(&self, key: &SessionKey) -> Cow<'_, [Window]> {
+        match self.tokens.get(&(key.user, key.torrent)) {
+            None => Cow::Borrowed(&self.windows),
+            Some(tokens) => Cow::Owned([self.windows.as_slice(), tokens].concat()),
+        }
     }
 
     fn who(&self, key: &SessionKey) -> Who {

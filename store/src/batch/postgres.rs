@@ -12,7 +12,11 @@ use tracker_core::record::SessionKey;
 use tracker_core::registry::UserClass;
 
 use super::plan::{SessionRow, SetAside, Snatch, Totals, Traffic};
-use super::{BaselineRow, Baselines, Bulk, Mark, hundredths, read_baseline, read_class};
+use super::policies::{Token, TokenRow};
+use super::{
+    BaselineRow, Baselines, Bulk, HAS_TOKENS, Mark, hundredths, read_baseline, read_class,
+    read_token,
+};
 use crate::columns::{self, BaselineColumns, Word, bigint};
 use crate::error::Result;
 use crate::policies::{IN_EFFECT_SINCE, WindowRow};
@@ -193,6 +197,13 @@ const CLASSES: &str = "
     from (select unnest($1::bigint[]) as id) as asked
     join users on users.id = asked.id";
 
+const TOKENS: &str = "
+    select held.user_id, held.torrent_id, held.starts_at, held.ends_at
+    from (select unnest($1::bigint[]) as id) as asked
+    join freeleech_tokens held
+        on held.user_id = asked.id
+        and held.ends_at > $2";
+
 /// Hundredths of a byte that make a whole one go over to the bytes.
 const ADD_TO_USERS: &str = "
     update users
@@ -261,6 +272,23 @@ impl Bulk for Transaction<'_, Postgres> {
             .fetch_all(&mut **self)
             .await?;
         rows.into_iter().map(Window::try_from).collect()
+    }
+
+    async fn has_tokens(&mut self, since: UnixTime) -> Result<bool> {
+        let found: i64 = sqlx::query_scalar(HAS_TOKENS)
+            .bind(i64::from(since.0))
+            .fetch_one(&mut **self)
+            .await?;
+        Ok(found > 0)
+    }
+
+    async fn tokens(&mut self, users: &[UserId], since: UnixTime) -> Result<Vec<Token>> {
+        let rows: Vec<TokenRow> = sqlx::query_as(TOKENS)
+            .bind(column(users, |id| i64::from(id.0)))
+            .bind(i64::from(since.0))
+            .fetch_all(&mut **self)
+            .await?;
+        rows.into_iter().map(read_token).collect()
     }
 
     async fn baselines(&mut self, keys: &[SessionKey]) -> Result<Baselines> {

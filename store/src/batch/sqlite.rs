@@ -17,7 +17,11 @@ use tracker_core::record::SessionKey;
 use tracker_core::registry::UserClass;
 
 use super::plan::{SessionRow, SetAside, Snatch, Totals, Traffic};
-use super::{BaselineRow, Baselines, Bulk, Mark, hundredths, read_baseline, read_class};
+use super::policies::{Token, TokenRow};
+use super::{
+    BaselineRow, Baselines, Bulk, HAS_TOKENS, Mark, hundredths, read_baseline, read_class,
+    read_token,
+};
 use crate::columns::{self, BaselineColumns, Word, bigint};
 use crate::error::Result;
 use crate::policies::{IN_EFFECT_SINCE, WindowRow};
@@ -166,6 +170,18 @@ static CLASSES: LazyLock<Statement> = LazyLock::new(|| {
     )
 });
 
+static TOKENS: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "id",
+        "
+    select held.user_id, held.torrent_id, held.starts_at, held.ends_at
+    from change
+    cross join freeleech_tokens held
+        on held.user_id = change.id
+        and held.ends_at > ?",
+    )
+});
+
 /// Hundredths of a byte that make a whole one go over to the bytes.
 static ADD_TO_USERS: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
@@ -218,6 +234,30 @@ impl Bulk for Transaction<'_, Sqlite> {
             .fetch_all(&mut **self)
             .await?;
         rows.into_iter().map(Window::try_from).collect()
+    }
+
+    async fn has_tokens(&mut self, since: UnixTime) -> Result<bool> {
+        let found: i64 = sqlx::query_scalar(HAS_TOKENS)
+            .bind(i64::from(since.0))
+            .fetch_one(&mut **self)
+            .await?;
+        Ok(found > 0)
+    }
+
+    async fn tokens(&mut self, users: &[UserId], since: UnixTime) -> Result<Vec<Token>> {
+        let mut tokens = Vec::new();
+        for (sql, users) in TOKENS.pieces(users) {
+            let mut query = sqlx::query_as(sql);
+            for id in users {
+                query = query.bind(i64::from(id.0));
+            }
+            let query = query.bind(i64::from(since.0));
+            let rows: Vec<TokenRow> = query.fetch_all(&mut **self).await?;
+            for row in rows {
+                tokens.push(read_token(row)?);
+            }
+        }
+        Ok(tokens)
     }
 
     async fn baselines(&mut self, keys: &[SessionKey]) -> Result<Baselines> {

@@ -20,5 +20,6 @@ mod roster;
 mod schema;
 mod seeding;
 mod settlement;
+mod shop;
 mod site;
 mod traffic;

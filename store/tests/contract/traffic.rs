@@ -29,12 +29,17 @@ const HOUR: u32 = 3600;
 /// The first second of an hour.
 const START: UnixTime = UnixTime(NOW.0 / HOUR * HOUR);
 
-fn at(secs: u32) -> UnixTime {
+pub(crate) fn at(secs: u32) -> UnixTime {
     UnixTime(START.0 + secs)
 }
 
 /// A session's one announce.
-fn announce(key: SessionKey, uploaded: u64, downloaded: u64, secs: u32) -> SessionChange {
+pub(crate) fn announce(
+    key: SessionKey,
+    uploaded: u64,
+    downloaded: u64,
+    secs: u32,
+) -> SessionChange {
     let mut change = change(key, &[counters(uploaded, downloaded)]);
     change.first.at = at(secs);
     (change.first_at, change.announced_at) = (at(secs), at(secs));
@@ -42,7 +47,14 @@ fn announce(key: SessionKey, uploaded: u64, downloaded: u64, secs: u32) -> Sessi
 }
 
 impl Database {
-    async fn policy(&self, scope: Scope, down: u16, up: u16, from: u32, to: Option<u32>) -> i64 {
+    pub(crate) async fn policy(
+        &self,
+        scope: Scope,
+        down: u16,
+        up: u16,
+        from: u32,
+        to: Option<u32>,
+    ) -> i64 {
         let window = Window {
             scope,
             download_percent: down,
@@ -69,7 +81,7 @@ impl Database {
         }
     }
 
-    async fn credited_to(&self, user: UserId) -> Counters {
+    pub(crate) async fn credited_to(&self, user: UserId) -> Counters {
         self.store.stats(user).await.unwrap().credited
     }
 }

@@ -11,17 +11,20 @@ use crate::store::Pools;
 const SESSION: &str =
     "SEARCH sessions USING PRIMARY KEY (user_id=? AND torrent_id=? AND peer_id=?)";
 const USER: &str = "SEARCH users USING INTEGER PRIMARY KEY (rowid=?)";
+const TOKEN: &str =
+    "SEARCH held USING COVERING INDEX freeleech_tokens_user (user_id=? AND ends_at>?)";
 const TORRENT: &str = "SEARCH torrents USING INTEGER PRIMARY KEY (rowid=?)";
 
 #[tokio::test]
 async fn each_row_finds_its_own_by_the_key() {
-    let statements: [(&Statement, &[&str]); 8] = [
+    let statements: [(&Statement, &[&str]); 9] = [
         (&MISSING_USERS, &[USER]),
         (&MISSING_TORRENTS, &[TORRENT]),
         (&BASELINES, &[&SESSION.replace("sessions", "s")]),
         (&UPDATE_SESSIONS, &[SESSION]),
         (&INSERT_SESSIONS, &[USER, TORRENT]),
         (&INSERT_SNATCHES, &[]),
+        (&TOKENS, &[TOKEN]),
         (&ADD_TO_USERS, &[USER]),
         (&ADD_TO_TORRENTS, &[TORRENT]),
     ];
