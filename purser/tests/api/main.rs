@@ -15,6 +15,7 @@ mod redis;
 mod admin;
 mod auth;
 mod cache;
+mod conduct;
 mod connections;
 mod conventions;
 mod credits;
