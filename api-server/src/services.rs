@@ -3,6 +3,7 @@
 pub mod account;
 pub mod admin;
 pub mod auth;
+pub mod conduct;
 pub mod credits;
 pub(crate) mod downloads;
 pub(crate) mod feeds;

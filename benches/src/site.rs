@@ -10,7 +10,9 @@ use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::ids::{InfoHash, PeerId, TokenId, TorrentId, UnixTime, UserId};
 use tracker_core::key::{Token, TokenKey};
 use tracker_core::record::{Endpoint, Event, Role, SessionKey};
-use tracker_core::registry::{Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass};
+use tracker_core::registry::{
+    LeechRights, Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass,
+};
 use tracker_core::session::StoredSession;
 use tracker_core::settings::Settings;
 use tracker_core::tracker::Tracker;
@@ -119,6 +121,7 @@ impl Site {
             id,
             status: MemberStatus::Active,
             class: UserClass::Newbie,
+            leech: LeechRights::Free,
             passkey: Some(passkey(id)),
         });
     }

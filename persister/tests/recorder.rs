@@ -16,7 +16,9 @@ use tracker_core::ids::{InfoHash, TorrentId, UnixTime, UserId};
 use tracker_core::key::TokenKey;
 use tracker_core::outbox::{NotJournalled, Pressure, Round};
 use tracker_core::refusal::Refusal;
-use tracker_core::registry::{Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass};
+use tracker_core::registry::{
+    LeechRights, Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass,
+};
 use tracker_core::settings::Settings;
 use tracker_core::tracker::{Announced, Outcome, Scratch, Tracker};
 
@@ -49,6 +51,7 @@ impl Desk {
             id: UserId(1),
             status: MemberStatus::Active,
             class: UserClass::Newbie,
+            leech: LeechRights::Free,
             passkey: Some([0x11; 16]),
         });
         tracker.swarms.put_torrent(&RegisteredTorrent {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use api_server::JobPlan;
+use api_server::services::conduct;
 use economy::policy::Policy;
 use store::{Store, Terms};
 use tracker_core::ids::UnixTime;
@@ -53,6 +54,12 @@ pub(crate) const JOBS: &[Job] = &[
         schedule: "30 * * * *",
         run: |work| Box::pin(pay_seeders(work)),
     },
+    // While most are asleep; and what it says is said once a day.
+    Job {
+        name: "conduct",
+        schedule: "15 4 * * *",
+        run: |work| Box::pin(judge(work)),
+    },
 ];
 
 /// What a run works with.
@@ -68,6 +75,8 @@ pub(crate) struct Work {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rates {
     multiplier_milli: u32,
+    /// Below it, ratios are watched.
+    min_ratio_milli: u64,
     /// After which a session doesn't count any more.
     silence_secs: u32,
 }
@@ -81,6 +90,7 @@ impl Rates {
         Self {
             // From 0 to 1000, says the configuration.
             multiplier_milli: (config.credits.multiplier * 1000.0).round() as u32,
+            min_ratio_milli: (config.credits.min_ratio_warning * 1000.0).round() as u64,
             silence_secs: settings.peer_timeout_secs(),
         }
     }
@@ -129,4 +139,18 @@ async fn pay_seeders(work: Work) -> Result<String> {
         .pay_seeders(rules, since, work.now, MEMBERS_AT_A_TIME);
     let paid = paying.await?;
     Ok(format!("{} members were paid for seeding", paid))
+}
+
+async fn judge(work: Work) -> Result<String> {
+    let least = work.rates.min_ratio_milli;
+    let reviewed = conduct::review(&work.store, &work.policy, least, work.now).await?;
+    Ok(format!(
+        "of {} members {} went up a class and {} down, {} were warned, {} may no longer download, {} may again",
+        reviewed.members,
+        reviewed.promoted,
+        reviewed.demoted,
+        reviewed.warned,
+        reviewed.suspended,
+        reviewed.restored
+    ))
 }

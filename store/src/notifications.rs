@@ -33,6 +33,12 @@ pub enum NotificationKind {
     Account,
     /// Somebody came by a code of theirs.
     Invite,
+    /// They go up a class, or down, or will.
+    Class,
+    /// Their ratio is too low, or no longer.
+    Ratio,
+    /// A torrent that they must give back.
+    HitAndRun,
 }
 
 pub(crate) const RECORD: &str = "
@@ -131,7 +137,14 @@ impl TryFrom<NotificationRow> for Notification {
 }
 
 impl Word for NotificationKind {
-    const ALL: &'static [Self] = &[Self::Credits, Self::Account, Self::Invite];
+    const ALL: &'static [Self] = &[
+        Self::Credits,
+        Self::Account,
+        Self::Invite,
+        Self::Class,
+        Self::Ratio,
+        Self::HitAndRun,
+    ];
     const COLUMN: &'static str = "notifications.kind";
 
     fn word(self) -> &'static str {
@@ -139,6 +152,9 @@ impl Word for NotificationKind {
             Self::Credits => "credits",
             Self::Account => "account",
             Self::Invite => "invite",
+            Self::Class => "class",
+            Self::Ratio => "ratio",
+            Self::HitAndRun => "hit_and_run",
         }
     }
 }

@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use tracker_core::ids::{InfoHash, PeerId, TokenId, TorrentId, UnixTime, UserId};
 use tracker_core::record::{Role, SessionKey};
 use tracker_core::registry::{
-    Member, MemberStatus, RegisteredTorrent, RevokedToken, TorrentStatus, UserClass,
+    LeechRights, Member, MemberStatus, RegisteredTorrent, RevokedToken, TorrentStatus, UserClass,
 };
 use tracker_core::session::StoredSession;
 
@@ -22,14 +22,14 @@ pub(crate) fn page_limit(asked: u32) -> i64 {
 }
 
 const MEMBERS: &str = "
-    select id, status, class, passkey
+    select id, status, class, ratio_watched_since, ratio_suspended_at, hit_and_run_suspended_at, passkey
     from users
     where id > $1
     order by id
     limit $2";
 
 const MEMBER: &str = "
-    select id, status, class, passkey
+    select id, status, class, ratio_watched_since, ratio_suspended_at, hit_and_run_suspended_at, passkey
     from users
     where id = $1";
 
@@ -246,6 +246,9 @@ struct MemberRow {
     id: i64,
     status: String,
     class: String,
+    ratio_watched_since: Option<i64>,
+    ratio_suspended_at: Option<i64>,
+    hit_and_run_suspended_at: Option<i64>,
     passkey: Option<Vec<u8>>,
 }
 
@@ -257,6 +260,11 @@ impl TryFrom<MemberRow> for Member {
             id: UserId(columns::id(row.id, "users.id")?),
             status: MemberStatus::parse(&row.status)?,
             class: UserClass::parse(&row.class)?,
+            leech: match row.ratio_suspended_at.or(row.hit_and_run_suspended_at) {
+                Some(_) => LeechRights::Suspended,
+                None if row.ratio_watched_since.is_some() => LeechRights::Warned,
+                None => LeechRights::Free,
+            },
             passkey: columns::maybe_array(row.passkey, "users.passkey")?,
         })
     }

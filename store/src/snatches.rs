@@ -23,6 +23,8 @@ pub struct OwedSnatch {
     pub snatch: Snatch,
     /// Where that is.
     pub state: SnatchState,
+    /// When its member was warned that there is little time left.
+    pub warned_at: Option<UnixTime>,
 }
 
 impl OwedSnatch {
@@ -47,6 +49,7 @@ const SEEDING_SECS: u32 = 86_400;
 /// gets to where 64 bits end.
 const OWED: &str = "
     select snatches.torrent_id, torrents.info_hash, torrents.name, torrents.size, snatches.completed_at,
+        snatches.warned_at,
         cast(coalesce(sum(case
             when sessions.credited_uploaded > 1125899906842624 then 1125899906842624
             else sessions.credited_uploaded
@@ -63,7 +66,8 @@ const OWED: &str = "
         and snatches.completed_at > $2
         and torrents.status = 'open'
         and torrents.deleted_at is null
-    group by snatches.torrent_id, torrents.info_hash, torrents.name, torrents.size, snatches.completed_at
+    group by snatches.torrent_id, torrents.info_hash, torrents.name, torrents.size, snatches.completed_at,
+        snatches.warned_at
     having coalesce(sum(sessions.seeded_secs), 0) < $3
     order by snatches.completed_at, snatches.torrent_id
     limit $4";
@@ -75,6 +79,7 @@ struct OwedRow {
     name: String,
     size: i64,
     completed_at: i64,
+    warned_at: Option<i64>,
     uploaded: i64,
     seed_secs: i64,
     seeding: i64,
@@ -178,6 +183,10 @@ impl OwedRow {
             info_hash: InfoHash(columns::array(&self.info_hash, "torrents.info_hash")?),
             name: self.name,
             state: judge_snatch(rules, &snatch, now),
+            warned_at: self
+                .warned_at
+                .map(|at| columns::time(at, "snatches.warned_at"))
+                .transpose()?,
             snatch,
         })
     }

@@ -9,6 +9,7 @@ use tracker_core::registry::UserClass;
 use crate::Store;
 use crate::columns::{self, Word};
 use crate::error::{Result, StoreError};
+use crate::snatches::OwedSnatch;
 use crate::store::reading;
 
 /// Torrents that are on the site: not those that wait for staff, or that staff have closed.
@@ -37,6 +38,17 @@ impl Store {
     /// A member's standing, as [`economy::class`] judges it; `below_since` isn't in it. Uploaded is what the tracker counted,
     /// which nobody can buy; the ratio is that of the bytes that count.
     pub async fn standing(&self, user: UserId, policy: &Policy, now: UnixTime) -> Result<Standing> {
+        let (standing, _) = self.standing_and_owed(user, policy, now).await?;
+        Ok(standing)
+    }
+
+    /// The same, with what they owe.
+    pub async fn standing_and_owed(
+        &self,
+        user: UserId,
+        policy: &Policy,
+        now: UnixTime,
+    ) -> Result<(Standing, Vec<OwedSnatch>)> {
         let row: Option<StandingRow> = reading!(self, |pool| {
             sqlx::query_as(STANDING)
                 .bind(i64::from(user.0))
@@ -49,7 +61,7 @@ impl Store {
         let up = columns::count(row.credited_uploaded, "users.credited_uploaded")?;
         let down = columns::count(row.credited_downloaded, "users.credited_downloaded")?;
         let joined_at = columns::time(row.created_at, "users.created_at")?;
-        Ok(Standing {
+        let standing = Standing {
             class: UserClass::parse(&row.class)?,
             age_secs: now.secs_since(joined_at),
             uploaded: columns::count(row.uploaded, "users.uploaded")?,
@@ -58,7 +70,8 @@ impl Store {
             torrents: columns::count(row.torrents, "torrents")?,
             open_hit_and_runs: u64::try_from(open_hit_and_runs).unwrap_or(u64::MAX),
             below_since: None,
-        })
+        };
+        Ok((standing, owed))
     }
 }
 

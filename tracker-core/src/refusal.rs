@@ -51,6 +51,9 @@ pub enum Refusal {
     /// A member who may not announce.
     #[error("account disabled: ask the staff")]
     AccountDisabled,
+    /// A member who may seed, and not download.
+    #[error("your downloads are suspended: see your account on the site")]
+    LeechSuspended,
     /// Its address, or a network around it, is blocked.
     #[error("your address is blocked: ask the staff")]
     AddressBlocked,
@@ -90,6 +93,7 @@ impl Refusal {
             Self::RevokedKey => "revoked_key",
             Self::WrongTorrent => "wrong_torrent",
             Self::AccountDisabled => "account_disabled",
+            Self::LeechSuspended => "leech_suspended",
             Self::AddressBlocked => "address_blocked",
             Self::ClientNotAllowed => "client_not_allowed",
             Self::UnregisteredTorrent => "unregistered_torrent",
@@ -107,7 +111,8 @@ impl Refusal {
             Self::UnknownKey
             | Self::UnregisteredTorrent
             | Self::AccountDisabled
-            | Self::AddressBlocked => Retry::Minutes(30),
+            | Self::AddressBlocked
+            | Self::LeechSuspended => Retry::Minutes(30),
             _ => Retry::Never,
         }
     }
@@ -122,7 +127,7 @@ impl From<BadKey> for Refusal {
     }
 }
 
-/// The announce was taken, its counters too, but no peers are given: why. Goes out as `warning message`.
+/// The announce was taken, its counters too, and there is something to say. Goes out as `warning message`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
     /// Earlier than `min interval` after the last one.
@@ -134,6 +139,9 @@ pub enum Warning {
     /// The torrent awaits moderation.
     #[error("this torrent awaits moderation: peers come once it is approved")]
     PendingTorrent,
+    /// Peers are given, for now.
+    #[error("your ratio is too low: raise it, or your downloads will be suspended")]
+    LowRatio,
 }
 
 impl Warning {
@@ -143,6 +151,12 @@ impl Warning {
             Self::TooSoon => "too_soon",
             Self::TooManyClients => "too_many_clients",
             Self::PendingTorrent => "pending_torrent",
+            Self::LowRatio => "low_ratio",
         }
+    }
+
+    /// Whether no peers are given.
+    pub fn withholds_peers(self) -> bool {
+        self != Self::LowRatio
     }
 }

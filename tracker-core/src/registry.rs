@@ -42,6 +42,18 @@ impl UserClass {
     }
 }
 
+/// Whether a member may download.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LeechRights {
+    /// Yes.
+    #[default]
+    Free,
+    /// Yes, and every announce warns them that their ratio is too low.
+    Warned,
+    /// No: they may seed what they have.
+    Suspended,
+}
+
 /// A member, as far as an announce needs one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -51,6 +63,8 @@ pub struct Member {
     pub status: MemberStatus,
     /// What have they earned?
     pub class: UserClass,
+    /// May they download, and do they hear about it?
+    pub leech: LeechRights,
     /// The 32-digit hex key of a member brought over from another tracker.
     pub passkey: Option<[u8; 16]>,
 }

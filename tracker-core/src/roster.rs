@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use crate::ids::{TokenId, TorrentId, UnixTime, UserId};
 use crate::key::{Key, TokenKey};
 use crate::refusal::Refusal;
-use crate::registry::{Member, MemberStatus, RevokedToken, UserClass};
+use crate::registry::{LeechRights, Member, MemberStatus, RevokedToken, UserClass};
 
 mod standings;
 
@@ -25,6 +25,8 @@ pub struct Grant {
     pub user: UserId,
     /// What they have earned.
     pub class: UserClass,
+    /// Whether they may download.
+    pub leech: LeechRights,
     /// The only torrent, if the token is bound to one.
     pub torrent: Option<TorrentId>,
 }
@@ -77,6 +79,7 @@ impl Roster {
             MemberStatus::Active => Ok(Grant {
                 user,
                 class: member.class,
+                leech: member.leech,
                 torrent,
             }),
         }
@@ -95,6 +98,7 @@ impl Roster {
             id,
             status,
             class,
+            leech,
             passkey,
         } = member;
         // The new passkey first: at no moment is a member without one of the two.
@@ -102,7 +106,14 @@ impl Roster {
         if let Some(passkey) = passkey {
             self.passkeys.insert(passkey, id);
         }
-        if self.standings.put(id, Standing { status, class }) {
+        if self.standings.put(
+            id,
+            Standing {
+                status,
+                class,
+                leech,
+            },
+        ) {
             self.members.fetch_add(1, Relaxed);
         }
         let before = match passkey {
@@ -164,6 +175,7 @@ mod tests {
             id: USER,
             status: MemberStatus::Active,
             class: UserClass::Newbie,
+            leech: LeechRights::Free,
             passkey: Some([0x11; 16]),
         }
     }

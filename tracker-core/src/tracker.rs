@@ -15,7 +15,7 @@ use crate::outbox::{Outbox, Pressure, Round};
 use crate::query::{self, Announce};
 use crate::record::{Endpoint, Event, Record, Role, SessionKey};
 use crate::refusal::{Refusal, Warning};
-use crate::registry::TorrentStatus;
+use crate::registry::{LeechRights, TorrentStatus};
 use crate::reply::{self, Answer, Counts};
 use crate::roster::{Grant, Roster};
 use crate::settings::Settings;
@@ -75,7 +75,7 @@ impl Default for Scratch {
 pub enum Outcome {
     /// With peers or counts.
     Answered,
-    /// Taken, but without peers.
+    /// Taken, mostly without peers.
     Warned(Warning),
     /// Not taken.
     Refused(Refusal),
@@ -246,6 +246,13 @@ impl Tracker {
         let announce = call.announce;
         self.gate
             .pass(call.client, call.ip, &announce.peer_id, call.now)?;
+        if let Caller::Member(grant) = call.caller
+            && grant.leech == LeechRights::Suspended
+            && role_of(announce) != Role::Seeder
+            && announce.event != Event::Stopped
+        {
+            return Err(Refusal::LeechSuspended);
+        }
         let visitor = Visitor {
             user: match call.caller {
                 Caller::Member(grant) => grant.user,
@@ -333,10 +340,13 @@ impl Tracker {
             })
         });
         let is_pending = torrent.status == TorrentStatus::Pending;
+        let hears_of_ratio =
+            matches!(call.caller, Caller::Member(grant) if grant.leech == LeechRights::Warned);
         let warning = visit
             .warning
-            .or(is_pending.then_some(Warning::PendingTorrent));
-        if warning.is_none() {
+            .or(is_pending.then_some(Warning::PendingTorrent))
+            .or(hears_of_ratio.then_some(Warning::LowRatio));
+        if !warning.is_some_and(Warning::withholds_peers) {
             torrent.sample(&visit, visitor.role, &mut scratch.peers, &mut scratch.rng);
         }
         Ok(Visited {
@@ -437,7 +447,7 @@ mod tests {
     use super::*;
     use crate::ids::TorrentId;
     use crate::outbox::LANE_LIMIT;
-    use crate::registry::{Member, MemberStatus, RegisteredTorrent, UserClass};
+    use crate::registry::{LeechRights, Member, MemberStatus, RegisteredTorrent, UserClass};
 
     /// Nobody takes records away: announces are refused before anything changes, but for a session's last word.
     #[test]
@@ -447,6 +457,7 @@ mod tests {
             id: UserId(1),
             status: MemberStatus::Active,
             class: UserClass::Newbie,
+            leech: LeechRights::Free,
             passkey: Some([0x11; 16]),
         });
         let hash = InfoHash([b'h'; 20]);

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tracker_core::ids::{InfoHash, TokenId, TorrentId, UnixTime, UserId};
 use tracker_core::key::{Token, TokenKey};
-use tracker_core::registry::{Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass};
+use tracker_core::registry::{
+    LeechRights, Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass,
+};
 use tracker_core::server::{Listener, Options};
 use tracker_core::settings::Settings;
 use tracker_core::tracker::{Outcome, Scratch, Tracker};
@@ -41,6 +43,7 @@ fn site() -> (Arc<Tracker>, Vec<(String, String)>) {
             id: UserId(id),
             status: MemberStatus::Active,
             class: UserClass::Newbie,
+            leech: LeechRights::Free,
             passkey: None,
         });
         let token = Token {

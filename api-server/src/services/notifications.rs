@@ -45,6 +45,12 @@ pub enum Kind {
     Account,
     /// Somebody came by an invite code of yours.
     Invite,
+    /// You go up a class, or down, or will.
+    Class,
+    /// Your ratio is too low, or no longer.
+    Ratio,
+    /// A torrent that you must give back.
+    HitAndRun,
 }
 
 /// What you have read.
@@ -95,6 +101,9 @@ impl From<Notification> for NotificationView {
                 NotificationKind::Credits => Kind::Credits,
                 NotificationKind::Account => Kind::Account,
                 NotificationKind::Invite => Kind::Invite,
+                NotificationKind::Class => Kind::Class,
+                NotificationKind::Ratio => Kind::Ratio,
+                NotificationKind::HitAndRun => Kind::HitAndRun,
             },
             message: row.message,
             created_at: row.created_at.into(),

@@ -7,7 +7,9 @@ use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::ids::{PeerId, TorrentId, UnixTime, UserId};
 use tracker_core::key::TokenKey;
 use tracker_core::record::{Endpoint, Event, Record, Role, SessionKey};
-use tracker_core::registry::{Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass};
+use tracker_core::registry::{
+    LeechRights, Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass,
+};
 use tracker_core::session::StoredSession;
 use tracker_core::settings::Settings;
 use tracker_core::tracker::Tracker;
@@ -214,6 +216,7 @@ pub(super) fn member(id: UserId) -> Member {
         id,
         status: MemberStatus::Active,
         class: UserClass::Newbie,
+        leech: LeechRights::Free,
         passkey: id.0.is_multiple_of(2).then(|| passkey(id)),
     }
 }

@@ -153,7 +153,7 @@ fn admins_see_how_jobs_went(database: Database) {
     let jobs = admin.get("/api/admin/jobs/").json();
     let jobs = jobs["results"].as_array().unwrap();
     let names: Vec<_> = jobs.iter().map(|job| job["name"].clone()).collect();
-    assert_eq!(names, ["peers", "settle", "seeding"]);
+    assert_eq!(names, ["peers", "settle", "seeding", "conduct"]);
     assert_eq!(jobs[1]["schedule"], "10 * * * *");
     let next = jobs[1]["next_at"].as_str().unwrap();
     assert!(next.ends_with(":10:00Z"), "{next}");
@@ -174,11 +174,11 @@ fn a_job_that_fails_says_why_and_the_others_run(database: Database) {
         .site
         .rows("update users set class = 'king' where username = 'ann' returning id");
     let line = club.site.run_badly("--json update-stats", &[]);
-    assert_eq!(line, "purser: failed: settle, seeding");
+    assert_eq!(line, "purser: failed: settle, seeding, conduct");
     let runs: Vec<(String, String)> = club
         .site
         .rows("select name, report from jobs where outcome = 'failed' order by name");
-    assert_eq!(runs[0].0, "seeding");
+    assert_eq!(runs[0].0, "conduct");
     for (_, report) in &runs {
         assert!(
             report.contains("users.class") && report.contains("king"),

@@ -5,13 +5,14 @@ use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use crate::ids::UserId;
-use crate::registry::{MemberStatus, UserClass};
+use crate::registry::{LeechRights, MemberStatus, UserClass};
 
 /// Whether a member may announce, and what they have earned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
     pub(super) status: MemberStatus,
     pub(super) class: UserClass,
+    pub(super) leech: LeechRights,
 }
 
 /// Pages by the number's upper half, each of 64 KB and made when its first member comes. Row numbers are given out in
@@ -29,6 +30,8 @@ const ABSENT: u8 = 0;
 /// A member, whose class stands in the two lowest bits.
 const PRESENT: u8 = 0b1000;
 const DISABLED: u8 = 0b0100;
+const WARNED: u8 = 0b1_0000;
+const SUSPENDED: u8 = 0b10_0000;
 
 impl Default for Standings {
     fn default() -> Self {
@@ -49,6 +52,11 @@ impl Standings {
                 _ => MemberStatus::Disabled,
             },
             class: UserClass::ALL[usize::from(byte & 0b11)],
+            leech: match byte & (WARNED | SUSPENDED) {
+                0 => LeechRights::Free,
+                WARNED => LeechRights::Warned,
+                _ => LeechRights::Suspended,
+            },
         })
     }
 
@@ -58,7 +66,12 @@ impl Standings {
             MemberStatus::Active => 0,
             MemberStatus::Disabled => DISABLED,
         };
-        self.set(user, PRESENT | disabled | standing.class as u8) == ABSENT
+        let leech = match standing.leech {
+            LeechRights::Free => 0,
+            LeechRights::Warned => WARNED,
+            LeechRights::Suspended => SUSPENDED,
+        };
+        self.set(user, PRESENT | disabled | leech | standing.class as u8) == ABSENT
     }
 
     /// Whether somebody was there.
@@ -101,6 +114,11 @@ mod tests {
             let standing = Standing {
                 status: [MemberStatus::Active, MemberStatus::Disabled][n % 2],
                 class: UserClass::ALL[n % 4],
+                leech: [
+                    LeechRights::Free,
+                    LeechRights::Warned,
+                    LeechRights::Suspended,
+                ][n % 3],
             };
             assert!(standings.put(UserId(id), standing));
             assert!(!standings.put(UserId(id), standing));

@@ -2,6 +2,7 @@
 
 use tracker_core::ids::{UnixTime, UserId};
 use tracker_core::record::{Event, Role};
+use tracker_core::registry::{LeechRights, Member, MemberStatus, UserClass};
 use tracker_core::settings::Settings;
 
 use crate::support::*;
@@ -388,4 +389,49 @@ fn stopping_finishes_what_was_asked_and_closes_the_rest() {
     assert!(reply.head.contains("connection: close"), "{}", reply.head);
     assert_eq!(asking.until_closed(), b"");
     stopping.join().unwrap();
+}
+
+#[test]
+fn who_may_not_leech_may_seed_and_who_is_warned_gets_peers() {
+    let site = Site::new(Settings {
+        min_interval_secs: 0,
+        ..Settings::default()
+    });
+    let member = |leech| Member {
+        id: UserId(1),
+        status: MemberStatus::Active,
+        class: UserClass::Newbie,
+        leech,
+        passkey: Some([0x11; 16]),
+    };
+    site.announce(2, &seeder(V1, 2));
+    site.announce(1, &query(V1, 1));
+    site.tracker.roster.put_member(member(LeechRights::Warned));
+    let reply = site.announce(1, &query(V1, 1));
+    assert!(reply.contains("5:peers6:"), "{reply}");
+    assert!(
+        reply.contains("15:warning message68:your ratio is too low"),
+        "{reply}"
+    );
+
+    site.tracker
+        .roster
+        .put_member(member(LeechRights::Suspended));
+    let suspended = failure(
+        "your downloads are suspended: see your account on the site",
+        "i30e",
+    );
+    assert_eq!(site.announce(1, &query(V1, 1)), suspended);
+    let paused = format!("{}&event=paused", query(V1, 1));
+    assert_eq!(site.announce(1, &paused), suspended);
+    let started = format!("{}&event=started", query(V1, 1));
+    assert_eq!(site.announce(1, &started), suspended);
+    // The last word of what was going on counts, and what they have they seed.
+    let stopped = format!("{}&event=stopped", query(V1, 1));
+    assert!(site.announce(1, &stopped).contains("8:interval"));
+    assert!(site.announce(1, &seeder(V1, 1)).contains("8:completei2e"));
+
+    site.tracker.roster.put_member(member(LeechRights::Free));
+    let reply = site.announce(1, &query(V1, 1));
+    assert!(!reply.contains("warning"), "{reply}");
 }

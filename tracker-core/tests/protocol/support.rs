@@ -8,7 +8,9 @@ use std::time::Duration;
 use tracker_core::ids::{InfoHash, TokenId, TorrentId, UnixTime, UserId};
 use tracker_core::key::{Token, TokenKey};
 use tracker_core::record::Record;
-use tracker_core::registry::{Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass};
+use tracker_core::registry::{
+    LeechRights, Member, MemberStatus, RegisteredTorrent, TorrentStatus, UserClass,
+};
 use tracker_core::server::{Listener, Options, Patience, Server};
 use tracker_core::settings::Settings;
 use tracker_core::tracker::Tracker;
@@ -56,6 +58,7 @@ impl Site {
                     MemberStatus::Active
                 },
                 class: UserClass::Newbie,
+                leech: LeechRights::Free,
                 passkey: Some(passkey(id)),
             });
         }
