@@ -15,26 +15,16 @@ use crate::error::Result;
 use crate::store::{in_transaction, reading};
 use crate::{Store, notes};
 
-const LAST_OF_SOME: &str = "
-    select max(id)
-    from (
-        select id
-        from users
-        where id > $1
-        order by id
-        limit $2) as piece";
-
-/// Each torrent once, by however many clients.
+/// Each torrent once, by however many clients. All members in one: sessions of a few of them lie on most of the table's
+/// pages, so that asking for some at a time reads the table anew for each.
 const SEEDED: &str = "
     select seeded.user_id, torrents.size, torrents.seeders, torrents.created_at
     from (
         select distinct user_id, torrent_id
         from sessions
         where active
-            and user_id > $1
-            and user_id <= $2
             and role = 'seeder'
-            and announced_at >= $3
+            and announced_at >= $1
     ) as seeded
     join torrents on torrents.id = seeded.torrent_id
     where torrents.status = 'open'
@@ -77,35 +67,25 @@ impl Store {
         members_at_a_time: u32,
     ) -> Result<u64> {
         let hour = i64::from(now.0 / 3600);
-        let (mut after, mut paid) = (0, 0);
-        loop {
-            let last: Option<i64> = reading!(self, |pool| {
-                sqlx::query_scalar(LAST_OF_SOME)
-                    .bind(after)
-                    .bind(i64::from(members_at_a_time))
-                    .fetch_one(pool)
-                    .await
-            })?;
-            let Some(last) = last else {
-                return Ok(paid);
-            };
-            let mut rewards = Rewards::new(rules, now);
-            reading!(self, |pool| {
-                let mut rows = sqlx::query_as(SEEDED)
-                    .bind(after)
-                    .bind(last)
-                    .bind(i64::from(since.0))
-                    .fetch(pool);
-                while let Some(row) = rows.try_next().await? {
-                    rewards.add(&row)?;
+        let mut paid = 0;
+        let mut rewards = Rewards::new(rules, now);
+        // Rows come as they are taken, by a connection of their own, while others are paid: only so many members are in
+        // memory.
+        reading!(self, |pool| {
+            let mut rows = sqlx::query_as(SEEDED).bind(i64::from(since.0)).fetch(pool);
+            while let Some(row) = rows.try_next().await? {
+                rewards.add(&row)?;
+                if rewards.rewards.len() >= members_at_a_time as usize {
+                    let some = std::mem::take(&mut rewards.rewards);
+                    paid += self.pay_members(&some, hour, now).await?;
                 }
-            });
-            let rewards = rewards.done();
-            if !rewards.is_empty() {
-                paid += self.pay_members(&rewards, hour, now).await?;
             }
-            after = last;
+        });
+        let rest = rewards.done();
+        if !rest.is_empty() {
+            paid += self.pay_members(&rest, hour, now).await?;
         }
+        Ok(paid)
     }
 
     async fn pay_members(&self, rewards: &[Reward], hour: i64, at: UnixTime) -> Result<u64> {

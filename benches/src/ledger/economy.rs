@@ -57,8 +57,8 @@ async fn economy(extent: Extent, url: &str) -> Result<Report> {
         .fill(&store, "bench", &Crowd::new(extent, now))
         .await?;
     database.execute(ALL_SEED).await?;
-    store.count_peers().await?;
     database.settle().await?;
+    store.count_peers().await?;
     report.figure("sessions that seed", vec![extent.sessions.into()]);
 
     let policy = Policy::default();

@@ -252,10 +252,10 @@ mod tests {
     #[tokio::test]
     async fn each_row_finds_its_own() {
         const NEWS_INDEX: &str = "SEARCH traffic USING INDEX traffic_news (user_id=? AND hour<?)";
-        const KEY: &str =
-            "SEARCH traffic USING PRIMARY KEY (user_id=? AND torrent_id=? AND hour=?)";
+        const KEY: &str = "SEARCH traffic USING INDEX sqlite_autoindex_traffic_1 (user_id=? AND torrent_id=? AND hour=?)";
         const USER: &str = "SEARCH users USING INTEGER PRIMARY KEY (rowid=?)";
-        const SETTLEMENT: &str = "SEARCH settlements USING PRIMARY KEY (user_id=? AND hour=?)";
+        const SETTLEMENT: &str =
+            "SEARCH settlements USING INDEX sqlite_autoindex_settlements_1 (user_id=? AND hour=?)";
         const OWED_INDEX: &str = "SEARCH settlements USING INDEX settlements_owed (user_id=?)";
         let statements: [(&Statement, &[&str]); 6] = [
             (&NEWS, &[NEWS_INDEX]),
