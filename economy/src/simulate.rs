@@ -173,8 +173,10 @@ pub struct Account {
     pub hit_and_runs: u32,
     /// Hit-and-runs now.
     pub open_hit_and_runs: u32,
-    /// Whether they are warned now.
+    /// Whether they are warned now, for whatever reason.
     pub is_warned: bool,
+    /// Whether their ratio is too low now.
+    pub is_watched: bool,
     /// Whether they have lost their leech rights now.
     pub is_suspended: bool,
 }
@@ -562,6 +564,7 @@ impl State {
                 hit_and_runs: 0,
                 open_hit_and_runs: 0,
                 is_warned: false,
+                is_watched: false,
                 is_suspended: false,
             },
             uploaded: member.before.uploaded,
@@ -651,7 +654,8 @@ impl State {
             }
             Watch::Watched { .. } | Watch::Suspended => {}
         }
-        account.is_warned = is_near || self.watched_since.is_some();
+        account.is_watched = self.watched_since.is_some();
+        account.is_warned = is_near || account.is_watched;
         let may_leech = policy
             .hit_and_run
             .may_leech(account.open_hit_and_runs.into());
