@@ -1,7 +1,7 @@
 //! A site that doesn't exist: 90 days, from 5,500 members to 10,000, with the default policy or another.
 //!
 //! ```sh
-//! cargo run --release -p economy --example site -- docs/economy.svg [POLICY.toml]
+//! cargo run --release -p economy --example site -- docs/economy.svg [POLICY.toml [DAYS]]
 //! ```
 //!
 //! Prints the figures of docs/economy.md and draws its picture. Whole numbers and a fixed seed: the same on every machine.
@@ -39,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(path) => Policy::parse(&std::fs::read_to_string(path)?)?,
         None => Policy::default(),
     };
+    let days = args.next().map_or(Ok(DAYS), |days| days.parse())?;
     let rules = Rules {
         policy: &policy,
         windows: &policy.windows,
@@ -47,16 +48,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
 
     // Once for what there was, once more for its traffic, which needn't be kept so.
-    let mut first = Site::new();
-    (0..DAYS * 24).for_each(|hour| first.hour(hour));
+    let mut first = Site::new(days);
+    (0..days * 24).for_each(|hour| first.hour(hour));
     let history = &first.history;
-    let mut site = Site::new();
+    let mut site = Site::new(days);
     let mut buying = Simulation::new(rules, history, UnixTime(START));
     let mut saving = Simulation::new(rules, history, UnixTime(START));
     let mut random = Random(SEED + 1);
     let (mut rows, mut bytes) = (0, 0_u64);
     let mut sold = vec![0_u64; policy.shop.items.len()];
-    for hour in 0..DAYS * 24 {
+    for hour in 0..days * 24 {
         site.hour(hour);
         let traffic = site.traffic();
         rows += traffic.len();
@@ -161,7 +162,7 @@ fn print_weeks(buying: &Outcome, saving: &Outcome) {
     }
 }
 
-/// Of those who joined in the first 60 days, so that all have had 30.
+/// Of those who joined in the first 60 days: in 90, all have had 30.
 fn print_newcomers(outcome: &Outcome, policy: &Policy, history: &History) {
     let newcomers: Vec<&Account> = outcome
         .accounts
@@ -201,17 +202,18 @@ fn print_newcomers(outcome: &Outcome, policy: &Policy, history: &History) {
     );
     let cheapest = policy.shop.items.iter().map(|item| item.price_milli).min();
     let cheapest = i64::from(cheapest.unwrap_or_default());
-    // The last newcomers' balance after 30 days is the one they have at the end.
+    // Who joined 30 days ago has now what they have after 30 days.
+    let end = outcome.days.last().map_or(START, |day| day.at.0);
     let month: Vec<&Account> = outcome
         .accounts
         .iter()
-        .filter(|account| (START + 59 * DAY..START + 61 * DAY).contains(&account.joined_at.0))
+        .filter(|account| (30..35).contains(&(end.saturating_sub(account.joined_at.0) / DAY)))
         .collect();
     let rich = month
         .iter()
         .filter(|account| account.balance_milli >= cheapest);
     println!(
-        "  can buy the cheapest item after 30 days: {:>5.1} % of {}",
+        "  can buy the cheapest item after 30 to 35 days: {:>5.1} % of {}",
         rich.count() as f64 * 100.0 / month.len() as f64,
         month.len()
     );
@@ -386,8 +388,8 @@ struct Site {
 }
 
 impl Site {
-    fn new() -> Self {
-        let most = TORRENTS_BEFORE + DAYS * TORRENTS_A_DAY;
+    fn new(days: u32) -> Self {
+        let most = TORRENTS_BEFORE + days * TORRENTS_A_DAY;
         let zipf = (1..=u64::from(most)).scan(0, |sum, rank| {
             *sum += 1_000_000_000 / (rank + 5); // the first few aren't everything
             Some(*sum)

@@ -7,7 +7,7 @@ use tracker_core::registry::UserClass;
 use super::Day;
 
 const WIDTH: i64 = 860;
-const LEFT: i64 = 70;
+const LEFT: i64 = 90;
 const RIGHT: i64 = 20;
 const HEIGHT: i64 = 150;
 /// Between panels: a title above, days below.
@@ -73,7 +73,7 @@ impl Drawing {
                 points.join(" ")
             ));
             self.text(x, self.top - 8, "end", colour, name);
-            x -= 20 + 7 * i64::try_from(name.chars().count()).unwrap_or(0);
+            x -= 20 + 8 * i64::try_from(name.chars().count()).unwrap_or(0);
         }
         self.top += HEIGHT + GAP;
     }
@@ -102,7 +102,7 @@ impl Drawing {
                 points.join(" ")
             ));
             self.text(x, self.top - 8, "end", "#22302b", class.name());
-            x -= 10 + 7 * i64::try_from(class.name().len()).unwrap_or(0);
+            x -= 10 + 9 * i64::try_from(class.name().len()).unwrap_or(0);
             self.part(format!(
                 r#"<rect x="{}" y="{}" width="10" height="10" fill="{colour}"/>"#,
                 x - 6,
