@@ -385,8 +385,11 @@ impl Comparison {
     }
 }
 
+/// What something is called, and where it is.
+type Part = (&'static str, fn(&Account) -> i64);
+
 /// What money came from and went to.
-const SUMS: [(&str, fn(&Account) -> i64); 4] = [
+const SUMS: [Part; 4] = [
     ("earned by uploading", |account| account.uploads_milli),
     ("earned by seeding", |account| account.seeding_milli),
     ("spent for downloads", |account| account.downloads_milli),
