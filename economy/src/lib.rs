@@ -4,7 +4,7 @@
 //!
 //! Start with [`policy`], what an operator may choose. Each of the others is one rule: traffic is counted by [`window`] and
 //! priced by [`price`]; [`seeding`] pays for keeping torrents alive; [`class`], [`snatch`] and [`ratio`] judge a member; and
-//! [`shop`] is what credit buys. `docs/economy.md` has the formulas.
+//! [`shop`] is what credit buys. [`simulate`] puts them all to work on recorded history. `docs/economy.md` has the formulas.
 //!
 //! Money is in thousandths of a credit (`_milli`), a GiB has 2^30 bytes and a day 86,400 seconds.
 
@@ -20,6 +20,8 @@ pub mod ratio;
 pub mod snatch;
 
 pub mod shop;
+
+pub mod simulate;
 
 use tracker_core::ids::UnixTime;
 

@@ -50,14 +50,19 @@ pub fn hourly_milli(rules: &Seeding, torrents: impl Iterator<Item = Seeded>) -> 
     let sum = torrents
         .map(|torrent| reward_millionths(rules, &torrent))
         .fold(0, u128::saturating_add);
-    let milli = sum / MILLIONTHS;
+    capped_milli(rules, sum)
+}
+
+/// The sum of what each torrent is worth, as money.
+pub(crate) fn capped_milli(rules: &Seeding, sum_millionths: u128) -> i64 {
+    let milli = sum_millionths / MILLIONTHS;
     milli.min(rules.cap_milli_per_hour.into()) as i64 // a u32, after this
 }
 
 const MILLIONTHS: u128 = 1_000_000;
 
 /// In millionths of a thousandth, so that rounding each torrent costs nobody anything.
-fn reward_millionths(rules: &Seeding, torrent: &Seeded) -> u128 {
+pub(crate) fn reward_millionths(rules: &Seeding, torrent: &Seeded) -> u128 {
     let size = u128::from(torrent.size.min(rules.full_size));
     let rarity_millionths = MILLIONTHS
         + u128::from(rules.rarity_bonus_percent) * (MILLIONTHS / 100)

@@ -7,8 +7,9 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use clap::builder::PossibleValue;
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use tracker_core::ids::InfoHash;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use tracker_core::ids::{InfoHash, UnixTime};
 use tracker_core::registry::UserClass;
 
 use crate::config::{self, Config};
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     AddTorrent(AddTorrent),
     /// Do now what a serving process does now and then: count peers, settle traffic, pay for seeding
     UpdateStats,
+    /// Try another economy on recorded history: who would gain, lose, change class or be warned
+    Simulate(Simulate),
     /// The OpenAPI document of the REST API
     Openapi,
     /// Check config, database, Redis, ports, clock and disk; 1 when something is wrong
@@ -144,6 +147,22 @@ pub(crate) struct AddTorrent {
     pub(crate) by: Option<String>,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct Simulate {
+    /// The economy to try, as credits.policy has it; its [[windows]] instead of those that there were, if it has some
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// From the hour of this time on, as 2026-11-24T16:00:00Z or 2026-11-24 (UTC) [default: all that is recorded]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<Time>,
+    /// Until then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<Time>,
+    /// Draw both, day by day, into this file (SVG)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+}
+
 impl Options {
     /// The configuration in effect.
     pub(crate) fn load(&self) -> Result<Config> {
@@ -159,6 +178,27 @@ impl Options {
     /// The file it comes from, if it comes from one.
     pub(crate) fn file(&self) -> Option<PathBuf> {
         config::file_in_use(self.config.as_deref())
+    }
+}
+
+/// RFC 3339, or a date: its first second in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Time(pub(crate) UnixTime);
+
+impl FromStr for Time {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let date = || {
+            // Longer ones say a time of day, without an offset.
+            let date: jiff::civil::Date = text.parse().ok().filter(|_| text.len() == 10)?;
+            let zoned = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+            Some(zoned.timestamp())
+        };
+        let time = text.parse().ok().or_else(date);
+        let secs = time.and_then(|time: jiff::Timestamp| u32::try_from(time.as_second()).ok());
+        secs.map(|secs| Self(UnixTime(secs)))
+            .ok_or("a time is written as 2026-11-24T16:00:00Z or 2026-11-24, between 1970 and 2106")
     }
 }
 
@@ -207,7 +247,17 @@ pub(crate) fn one_line(error: &clap::Error) -> String {
 
 /// The command line, or the status to leave with: 0 after `--help`, 2 after a slip.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, u8> {
-    Cli::try_parse_from(args).map_err(|error| {
+    let parsed = Cli::try_parse_from(args).and_then(|cli| match &cli.command {
+        Some(Command::Simulate(Simulate {
+            from: Some(from),
+            to: Some(to),
+            ..
+        })) if from >= to => {
+            Err(Cli::command().error(ErrorKind::ValueValidation, "--from is not before --to"))
+        }
+        _ => Ok(cli),
+    });
+    parsed.map_err(|error| {
         if error.use_stderr() {
             eprintln!("purser: {} (see purser --help)", one_line(&error));
             return 2;

@@ -22,6 +22,7 @@ pub(crate) mod doctor;
 pub(crate) mod migrate;
 pub(crate) mod serve;
 pub(crate) mod setup_admin;
+pub(crate) mod simulate;
 pub(crate) mod update_stats;
 
 /// Results go to stdout. Nobody listens any more (`| head`): that is no failure of ours.

@@ -51,6 +51,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::CreateToken(args) => commands::create_token::run(&config()?, &args, json)?,
         Command::AddTorrent(args) => commands::add_torrent::run(&config()?, &args, json)?,
         Command::UpdateStats => commands::update_stats::run(&options)?,
+        Command::Simulate(args) => commands::simulate::run(&config()?, &args, json)?,
         Command::Openapi => {
             commands::print(&format!("{}\n", api_server::document().to_pretty_json()?))?
         }

@@ -23,7 +23,7 @@ fn the_defaults_are_a_sane_site() {
         10
     );
     let member = policy.class(UserClass::Member);
-    assert_eq!((member.min_age_days, member.min_uploaded), (7, 25 << 30));
+    assert_eq!((member.min_age_days, member.min_uploaded), (7, 10 << 30));
     let elite = policy.class(UserClass::Elite);
     assert_eq!((elite.min_uploaded, elite.min_torrents), (1 << 40, 10));
     assert_eq!(policy.classes[3], *elite);
@@ -86,7 +86,7 @@ fn a_file_changes_what_it_names() {
         download_milli_per_gib = 0x10
         [classes]
         demotion_grace_days = 7
-        member.min_uploaded = "10 GiB"
+        member.min_uploaded = "12 GiB"
         [classes.elite]
         min_uploaded = 2199023255552
         [[shop]]
@@ -114,7 +114,7 @@ fn a_file_changes_what_it_names() {
     let mut expected = Policy::default();
     expected.earning.download_milli_per_gib = 16;
     expected.demotion_grace_days = 7;
-    expected.classes[1].min_uploaded = 10 << 30;
+    expected.classes[1].min_uploaded = 12 << 30;
     expected.classes[3].min_uploaded = 2 << 40;
     expected.shop.items = vec![Item {
         id: "day".to_owned(),
@@ -267,8 +267,8 @@ fn what_is_wrong_is_refused_with_its_line_and_the_reason() {
         ),
         // Classes that would go round in circles.
         (
-            "[classes.trusted]\nmin_ratio_milli = 799",
-            "line 2: classes.trusted.min_ratio_milli: 799 is less than member, the class below, asks for (800)",
+            "[classes.trusted]\nmin_ratio_milli = 599",
+            "line 2: classes.trusted.min_ratio_milli: 599 is less than member, the class below, asks for (600)",
         ),
         (
             "[classes.member]\nmin_uploaded = \"251 GiB\"",
@@ -400,7 +400,7 @@ fn what_is_just_right_is_taken() {
         "[seeding]\nbase_milli_per_hour = 1000",
         "[seeding]\nfull_size = 1",
         "[classes.member]\nupload_percent = 1000\nmin_uploaded = \"250 GiB\"",
-        "[classes.trusted]\nmin_ratio_milli = 800",
+        "[classes.trusted]\nmin_ratio_milli = 600",
         "[classes.elite]\nmin_age_days = 29_256\nmin_seed_hours = 702_144",
         "[classes.elite]\nmin_age_days = 90",
         "[hit_and_run]\nmin_seed_hours = 336",

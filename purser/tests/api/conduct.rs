@@ -77,7 +77,7 @@ fn told(who: &Caller, kind: &str) -> Vec<String> {
 fn a_member_rises_with_what_the_class_asks_for_and_falls_after_the_grace_time(database: Database) {
     let club = Club::open(database);
     let ann = club.member("ann");
-    let almost = 25 * GIB - 1;
+    let almost = 10 * GIB - 1;
     let joined = NOW.0 - 7 * DAY;
     club.set(
         "ann",
@@ -96,10 +96,10 @@ fn a_member_rises_with_what_the_class_asks_for_and_falls_after_the_grace_time(da
     assert_eq!(class(&ann), "member");
     assert_eq!(told(&ann, "class"), ["you are member now"]);
 
-    // A ratio of 0.8 is the least.
+    // A ratio of 0.6 is the least.
     club.set(
         "ann",
-        "credited_uploaded = 799, credited_downloaded = 1000, downloaded = 1000",
+        "credited_uploaded = 599, credited_downloaded = 1000, downloaded = 1000",
     );
     assert_eq!(club.review(NOW).warned, 1);
     let warning = &told(&ann, "class")[0];
@@ -113,7 +113,7 @@ fn a_member_rises_with_what_the_class_asks_for_and_falls_after_the_grace_time(da
     assert_eq!(club.review(days(14)).demoted, 1);
     assert_eq!(class(&ann), "newbie");
     assert_eq!(told(&ann, "class")[0], "you are newbie from now on");
-    club.set("ann", "credited_uploaded = 800");
+    club.set("ann", "credited_uploaded = 600");
     assert_eq!(club.review(days(15)).promoted, 1);
 }
 

@@ -134,7 +134,7 @@ fn a_serving_process_runs_them_by_itself(database: Database) {
     until(|| (site.rows::<(i64,)>(credits)[0].0 >= 3000).then_some(()));
     until(|| {
         let held = site.rows::<(i64,)>("select count(*) from jobs where outcome = 'done'");
-        (held[0].0 == 3).then_some(())
+        (held[0].0 == 4).then_some(())
     });
     server.stop();
 }

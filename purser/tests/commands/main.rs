@@ -6,4 +6,5 @@ mod configuration;
 mod doctor;
 mod members;
 mod sandbox;
+mod simulate;
 mod torrents;

@@ -21,7 +21,7 @@ fn select(sandbox: &Sandbox, sql: &'static str) -> Option<String> {
     })
 }
 
-fn execute(sandbox: &Sandbox, sql: &'static str) {
+pub(crate) fn execute(sandbox: &Sandbox, sql: &'static str) {
     in_database(sandbox, async |database| {
         sqlx::query(sql).execute(database).await.unwrap()
     });
