@@ -96,7 +96,7 @@ fn wrong_query(error: QueryRejection) -> Problem {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(error) = cause {
         if let Some(wrong) = error.downcast_ref::<Wrong>() {
-            return Problem::invalid(wrong.path().to_string(), wrong.inner().to_string());
+            return wrong_field(wrong.path().to_string(), wrong.inner().to_string());
         }
         cause = error.source();
     }

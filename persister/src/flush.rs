@@ -65,6 +65,8 @@ pub struct Persister {
     /// Reads on from where the lane is that is furthest behind. `None`: the marks are to be read first.
     reader: Option<Reader>,
     baselines: Baselines,
+    /// The earliest announce of a session whose baseline was put since they aged last, and between then and the time before.
+    hinted: [UnixTime; 2],
     /// Records to take at once: less after a refusal, until the record that is refused stands alone.
     size: usize,
     set_aside_in_a_row: u32,
@@ -98,6 +100,7 @@ impl Persister {
             size: BATCH_MAX * lanes.0.len(),
             lanes,
             baselines,
+            hinted: [UnixTime(u32::MAX); 2],
             set_aside_in_a_row: 0,
             is_narrowing: false,
             has_waited: false,
@@ -250,6 +253,7 @@ impl Persister {
     /// A lane that is there already has nothing to do.
     fn batches(&mut self, to: u64) -> Vec<Option<Batch>> {
         let baselines = &self.baselines;
+        let hints_since = self.hinted[0].min(self.hinted[1]);
         let silence_secs = self.tracker.settings.load().peer_timeout_secs();
         let batch = |lane: &mut Lane| Batch {
             mark: Mark {
@@ -257,8 +261,9 @@ impl Persister {
                 from: lane.position,
                 to,
             },
-            sessions: merge(&mut lane.records, |key| baselines.get(key)),
+            sessions: merge(&mut lane.records, silence_secs, |key| baselines.get(key)),
             silence_secs,
+            hints_since,
         };
         let lanes = self.lanes.0.iter_mut();
         lanes
@@ -379,7 +384,10 @@ impl Persister {
         for (change, baseline) in batch.sessions.iter().zip(&applied.baselines) {
             match baseline {
                 // Few come again once they have said `stopped`: most clients take a new peer id.
-                Some(baseline) if change.active => self.baselines.put(change.key, *baseline),
+                Some(baseline) if change.active => {
+                    self.hinted[0] = self.hinted[0].min(change.announced_at);
+                    self.baselines.put(change.key, *baseline);
+                }
                 _ => self.baselines.forget(&change.key),
             }
         }
@@ -421,6 +429,7 @@ impl Persister {
         // So the baselines of a session that has fallen silent are forgotten once it has missed two to four announces.
         if Instant::now() >= self.retire_at {
             self.baselines.age();
+            self.hinted = [UnixTime(u32::MAX), self.hinted[0]];
             self.retire_at = Instant::now() + Duration::from_secs(timeout_secs.into());
             match timeout(APPLY_LIMIT, self.store.retire_sessions(oldest)).await {
                 Ok(Ok(_)) => {}

@@ -5,8 +5,11 @@ use tracker_core::accounting::Baseline;
 use tracker_core::record::{Endpoint, Event, Record, Role, SessionKey};
 
 /// Sorts the records by session, each session's in the order in which they happened, and merges them.
+///
+/// A seeder that is silent for longer than `silence_secs` has left its swarm meanwhile.
 pub fn merge(
     records: &mut [Record],
+    silence_secs: u32,
     hint: impl Fn(&SessionKey) -> Option<Baseline>,
 ) -> Vec<SessionChange> {
     // Stable: the order within a session is what its credit hangs on.
@@ -16,6 +19,7 @@ pub fn merge(
         match changes.last_mut().filter(|last| last.key == record.session) {
             Some(change) => {
                 change.rest.push(observation(record));
+                change.seeded_secs += seeded_until(change, record, silence_secs);
                 follow_up(change, record);
             }
             None => changes.push(first_change(record, hint(&record.session))),
@@ -37,10 +41,20 @@ fn first_change(record: &Record, known: Option<Baseline>) -> SessionChange {
         endpoint6: None,
         first_at: record.at,
         announced_at: record.at,
+        seeded_secs: 0,
         completed_at: None,
     };
     follow_up(&mut change, record);
     change
+}
+
+/// From its last announce on, if it was a seeder then.
+fn seeded_until(change: &SessionChange, record: &Record, silence_secs: u32) -> u32 {
+    let secs = record.at.secs_since(change.announced_at);
+    match change.active && change.role == Role::Seeder && secs <= silence_secs {
+        true => secs,
+        false => 0,
+    }
 }
 
 /// All but the counters: the latest word counts.
@@ -94,7 +108,7 @@ mod tests {
     }
 
     fn merged(mut records: Vec<Record>) -> Vec<SessionChange> {
-        merge(&mut records, |_| None)
+        merge(&mut records, 60, |_| None)
     }
 
     #[test]
@@ -122,6 +136,27 @@ mod tests {
             (UnixTime(100), UnixTime(105))
         );
         assert!(!one.active && two.active);
+    }
+
+    #[test]
+    fn seed_time_is_that_between_a_seeders_words() {
+        let at = |secs, event, role| Record {
+            at: UnixTime(secs),
+            role,
+            in_swarm: event != Event::Stopped,
+            ..record(1, 0, event)
+        };
+        let changes = merged(vec![
+            at(100, Event::Started, Role::Leecher),
+            at(150, Event::Completed, Role::Seeder),
+            at(200, Event::None, Role::Seeder),
+            // Silent for too long, but not a second longer.
+            at(260, Event::None, Role::Seeder),
+            at(321, Event::Stopped, Role::Seeder),
+            at(340, Event::Started, Role::Seeder),
+            at(345, Event::None, Role::Seeder),
+        ]);
+        assert_eq!(changes[0].seeded_secs, 50 + 60 + 5);
     }
 
     #[test]
@@ -156,7 +191,7 @@ mod tests {
             Some(Baseline::default())
         };
         let mut records = vec![record(1, 1, Event::None), record(1, 2, Event::None)];
-        let changes = merge(&mut records, hint);
+        let changes = merge(&mut records, 60, hint);
         assert_eq!(
             (asked.get(), changes[0].known),
             (1, Some(Baseline::default()))

@@ -39,6 +39,8 @@ pub struct Batch {
     pub sessions: Vec<SessionChange>,
     /// A seeder silent for longer than so many seconds wasn't in its swarm meanwhile, and has no seed time for it.
     pub silence_secs: u32,
+    /// No session with a hint announced before this, as far as the hints' maker can tell.
+    pub hints_since: UnixTime,
 }
 
 /// A stretch of a journal: positions after `from`, up to and with `to`.
@@ -87,6 +89,8 @@ pub struct SessionChange {
     pub first_at: UnixTime,
     /// The last announce.
     pub announced_at: UnixTime,
+    /// Seconds that it seeded from its first announce in this batch to its last.
+    pub seeded_secs: u32,
     /// When it finished the download, if it did in this batch.
     pub completed_at: Option<UnixTime>,
 }

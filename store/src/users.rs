@@ -164,8 +164,8 @@ pub(crate) const LOCK: &str = "
 const STATS: &str = "
     select uploaded, downloaded, credited_uploaded, credited_downloaded, credits_milli,
         (select cast(coalesce(sum(sessions.seeded_secs), 0) as bigint) from sessions where sessions.user_id = $1),
-        (select count(*) from sessions where sessions.user_id = $1 and active and sessions.role = 'seeder'),
-        (select count(*) from sessions where sessions.user_id = $1 and active and sessions.role = 'leecher'),
+        (select count(distinct sessions.torrent_id) from sessions where sessions.user_id = $1 and active and sessions.role = 'seeder'),
+        (select count(distinct sessions.torrent_id) from sessions where sessions.user_id = $1 and active and sessions.role = 'leecher'),
         (select count(*) from snatches where snatches.user_id = $1)
     from users
     where id = $1";

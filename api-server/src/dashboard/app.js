@@ -5,6 +5,7 @@ const PERIOD_MS = 5000;
 const at = (id) => document.getElementById(id);
 let tokens = null;
 let timer = null;
+let refreshing = null;
 
 async function ask(path, options = {}) {
   const headers = { "Content-Type": "application/json" };
@@ -24,10 +25,16 @@ async function get(path) {
   try {
     return await ask(path);
   } catch (refusal) {
-    if (refusal.status !== 401) throw refusal;
-    tokens = await post("/api/auth/refresh/", { refresh: tokens.refresh });
+    if (refusal.status !== 401 || !tokens) throw refusal;
+    refreshing ??= renew().finally(() => { refreshing = null; });
+    await refreshing;
     return ask(path);
   }
+}
+
+async function renew() {
+  const { refresh } = tokens;
+  tokens = await post("/api/auth/refresh/", { refresh });
 }
 
 const number = (value) => value.toLocaleString("en");

@@ -79,7 +79,12 @@ pub(crate) async fn register(site: &Site, new: Registration) -> Result<User, Pro
         wrong = wrong.and("password", right);
     }
     wrong.unless_none()?;
-    let bad_code = || Problem::invalid("invite_code", "a code that nobody has used yet");
+    let bad_code = || {
+        Problem::invalid(
+            "invite_code",
+            "a code that is right, unused, and not past its time",
+        )
+    };
     // Before the password is hashed: whoever guesses codes doesn't keep us busy.
     if !site
         .store

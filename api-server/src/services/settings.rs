@@ -69,6 +69,12 @@ pub(crate) async fn change(
 ) -> Result<ConfigView, Problem> {
     let changes = flatten(patch.0)?;
     let before = site.store.settings().await?;
+    // To take back what nobody has set changes nothing.
+    let is_set = |name: &str| before.iter().any(|setting| setting.name == name);
+    let changes: Vec<_> = changes
+        .into_iter()
+        .filter(|(name, value)| !value.is_null() || is_set(name))
+        .collect();
     let mut after: BTreeMap<_, _> = values(&before).into_iter().collect();
     for (name, value) in &changes {
         match value {

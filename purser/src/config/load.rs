@@ -31,6 +31,12 @@ const LIVE: [&str; 8] = [
     "api.requests_per_minute",
 ];
 
+/// Less would lock out whoever has to mend it, or empty the swarms.
+const LEAST: [(&str, i64); 2] = [
+    ("tracker.announce_interval_secs", 60),
+    ("api.requests_per_minute", 60),
+];
+
 /// A value, and where it stands: `config.toml:12: tracker.http`, `PURSER__TRACKER__HTTP`.
 struct Setting {
     value: Raw,
@@ -89,6 +95,13 @@ fn add_overrides(
         let key = key.ok_or_else(|| wrong(format!("only {} can change", LIVE.join(", "))))?;
         let value = Value::try_from(value).map_err(|_| wrong("it has no such type".to_owned()))?;
         key.check(Raw::Toml(value.clone())).map_err(wrong)?;
+        if let Some((_, least)) = LEAST.iter().find(|(name, _)| *name == key.name)
+            && value
+                .as_integer()
+                .is_some_and(|value| 0 < value && value < *least)
+        {
+            return Err(wrong(format!("at least {least}, over the API")));
+        }
         settings.insert(
             key.name,
             Setting {

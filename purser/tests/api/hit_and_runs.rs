@@ -154,7 +154,7 @@ fn a_member_sees_what_is_missing_for_the_next_class(database: Database) {
                 "name": "member",
                 "missing": [
                     { "what": "age_days", "have": 0, "need": 7 },
-                    { "what": "uploaded", "have": 0, "need": 25_u64 << 30 },
+                    { "what": "uploaded", "have": 0, "need": 10_u64 << 30 },
                 ],
             },
         })

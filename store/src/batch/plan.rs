@@ -105,9 +105,8 @@ pub(super) fn keys(sessions: &[SessionChange]) -> Vec<SessionKey> {
 
 /// Those that memory doesn't know, and those of which it doesn't know enough.
 pub(super) fn keys_to_read(batch: &Batch, policies: &Policies) -> Vec<SessionKey> {
-    let is_unknown = |change: &&SessionChange| {
-        change.known.is_none() || policies.ask_for_time(change, batch.silence_secs)
-    };
+    let is_unknown =
+        |change: &&SessionChange| change.known.is_none() || policies.ask_for_time(change, batch);
     batch
         .sessions
         .iter()

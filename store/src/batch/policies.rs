@@ -63,7 +63,7 @@ impl Policies {
     /// Before this, no session of the batch that memory knows can have announced.
     pub(super) fn earliest(batch: &Batch) -> UnixTime {
         let first = batch.sessions.iter().map(|change| change.first_at).min();
-        earlier(first.unwrap_or_default(), batch.silence_secs)
+        earlier(first.unwrap_or_default(), batch)
     }
 
     /// Most sites have none for a class.
@@ -73,8 +73,8 @@ impl Policies {
     }
 
     /// Whether it matters when the session announced before: a policy began or ended since it may have.
-    pub(super) fn ask_for_time(&self, change: &SessionChange, silence_secs: u32) -> bool {
-        let from = earlier(change.first_at, silence_secs);
+    pub(super) fn ask_for_time(&self, change: &SessionChange, batch: &Batch) -> bool {
+        let from = earlier(change.first_at, batch);
         let windows = self.windows(&change.key);
         !windows.is_empty()
             && window::has_edge(&windows, &self.who(&change.key), from, change.announced_at)
@@ -107,7 +107,7 @@ impl Policies {
     }
 }
 
-fn earlier(at: UnixTime, silence_secs: u32) -> UnixTime {
-    let back = silence_secs.saturating_add(SLACK_SECS);
-    UnixTime(at.0.saturating_sub(back))
+fn earlier(at: UnixTime, batch: &Batch) -> UnixTime {
+    let back = batch.silence_secs.saturating_add(SLACK_SECS);
+    UnixTime(at.0.saturating_sub(back)).min(batch.hints_since)
 }

@@ -75,6 +75,8 @@ const MISSING_TORRENTS: &str = "
     from unnest($1::bigint[]) as asked (id)
     where not exists (select from torrents where torrents.id = asked.id)";
 
+/// Of a member's clients that seed one torrent side by side, the first by its peer id has the seed time: more clients don't
+/// make more of it.
 const UPDATE_SESSIONS: &str = "
     update sessions
     set uploaded = change.uploaded,
@@ -91,11 +93,22 @@ const UPDATE_SESSIONS: &str = "
         endpoint4 = coalesce(change.endpoint4, sessions.endpoint4),
         endpoint6 = coalesce(change.endpoint6, sessions.endpoint6),
         seeded_secs = sessions.seeded_secs + case
+            when sessions.role <> 'seeder' and change.seeded_secs = 0 then 0
+            when exists (
+                select 1
+                from sessions other
+                where other.user_id = change.user_id
+                    and other.torrent_id = change.torrent_id
+                    and other.peer_id < change.peer_id
+                    and other.active
+                    and other.role = 'seeder'
+                    and other.announced_at >= sessions.announced_at - $24)
+            then 0
             when sessions.active
                 and sessions.role = 'seeder'
-                and change.announced_at - sessions.announced_at between 0 and $24
-            then change.announced_at - sessions.announced_at
-            else 0
+                and change.first_at - sessions.announced_at between 0 and $24
+            then change.seeded_secs + change.first_at - sessions.announced_at
+            else change.seeded_secs
         end,
         announced_at = change.announced_at,
         active = change.active,
@@ -123,7 +136,9 @@ const UPDATE_SESSIONS: &str = "
             unnest($19::bigint[]) as from_suspect,
             unnest($20::bigint[]) as from_suspect_uploaded,
             unnest($21::bigint[]) as from_suspect_downloaded,
-            unnest($22::bigint[]) as from_writer
+            unnest($22::bigint[]) as from_writer,
+            unnest($25::bigint[]) as first_at,
+            unnest($26::bigint[]) as seeded_secs
     ) as change
     where sessions.user_id = change.user_id
         and sessions.torrent_id = change.torrent_id
@@ -139,7 +154,7 @@ const INSERT_SESSIONS: &str = "
     insert into sessions (
         user_id, torrent_id, peer_id, uploaded, downloaded, suspect, suspect_uploaded, suspect_downloaded,
         credited_uploaded, credited_downloaded, bytes_left, role, endpoint4, endpoint6, announced_at, active, started_at,
-        written_by)
+        seeded_secs, written_by)
     select change.*, $18
     from (
         select
@@ -159,7 +174,8 @@ const INSERT_SESSIONS: &str = "
             unnest($14::bytea[]) as endpoint6,
             unnest($15::bigint[]) as announced_at,
             unnest($16::boolean[]) as active,
-            unnest($17::bigint[]) as started_at
+            unnest($17::bigint[]) as started_at,
+            unnest($19::bigint[]) as seeded_secs
     ) as change
     where exists (select from users where users.id = change.user_id)
         and exists (select from torrents where torrents.id = change.torrent_id)
@@ -346,6 +362,8 @@ impl Bulk for Transaction<'_, Postgres> {
             .bind(column(rows, |row| row.from_writer))
             .bind(writer)
             .bind(silence_secs)
+            .bind(column(rows, |row| i64::from(row.change.first_at.0)))
+            .bind(column(rows, |row| i64::from(row.change.seeded_secs)))
             .execute(&mut **self)
             .await?;
         Ok(updated.rows_affected())
@@ -358,6 +376,7 @@ impl Bulk for Transaction<'_, Postgres> {
         let inserted = bind_sessions(sqlx::query(INSERT_SESSIONS), rows)
             .bind(column(rows, |row| i64::from(row.change.first_at.0)))
             .bind(writer)
+            .bind(column(rows, |row| i64::from(row.change.seeded_secs)))
             .execute(&mut **self)
             .await?;
         Ok(inserted.rows_affected())

@@ -69,7 +69,8 @@ static UPDATE_SESSIONS: LazyLock<Statement> = LazyLock::new(|| {
         "
         user_id, torrent_id, peer_id, uploaded, downloaded, suspect, suspect_uploaded, suspect_downloaded,
         grown_uploaded, grown_downloaded, bytes_left, role, endpoint4, endpoint6, announced_at, active,
-        from_uploaded, from_downloaded, from_suspect, from_suspect_uploaded, from_suspect_downloaded, from_writer",
+        from_uploaded, from_downloaded, from_suspect, from_suspect_uploaded, from_suspect_downloaded, from_writer,
+        first_at, seeded_secs",
         "
     update sessions
     set uploaded = change.uploaded,
@@ -86,11 +87,22 @@ static UPDATE_SESSIONS: LazyLock<Statement> = LazyLock::new(|| {
         endpoint4 = coalesce(change.endpoint4, sessions.endpoint4),
         endpoint6 = coalesce(change.endpoint6, sessions.endpoint6),
         seeded_secs = sessions.seeded_secs + case
+            when sessions.role <> 'seeder' and change.seeded_secs = 0 then 0
+            when exists (
+                select 1
+                from sessions other
+                where other.user_id = change.user_id
+                    and other.torrent_id = change.torrent_id
+                    and other.peer_id < change.peer_id
+                    and other.active
+                    and other.role = 'seeder'
+                    and other.announced_at >= sessions.announced_at - ?)
+            then 0
             when sessions.active
                 and sessions.role = 'seeder'
-                and change.announced_at - sessions.announced_at between 0 and ?
-            then change.announced_at - sessions.announced_at
-            else 0
+                and change.first_at - sessions.announced_at between 0 and ?
+            then change.seeded_secs + change.first_at - sessions.announced_at
+            else change.seeded_secs
         end,
         announced_at = change.announced_at,
         active = change.active,
@@ -112,12 +124,13 @@ static INSERT_SESSIONS: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
         "
         user_id, torrent_id, peer_id, uploaded, downloaded, suspect, suspect_uploaded, suspect_downloaded,
-        grown_uploaded, grown_downloaded, bytes_left, role, endpoint4, endpoint6, announced_at, active, started_at",
+        grown_uploaded, grown_downloaded, bytes_left, role, endpoint4, endpoint6, announced_at, active, started_at,
+        seeded_secs",
         "
     insert into sessions (
         user_id, torrent_id, peer_id, uploaded, downloaded, suspect, suspect_uploaded, suspect_downloaded,
         credited_uploaded, credited_downloaded, bytes_left, role, endpoint4, endpoint6, announced_at, active, started_at,
-        written_by)
+        seeded_secs, written_by)
     select change.*, ?
     from change
     where exists (select 1 from users where users.id = change.user_id)
@@ -345,9 +358,11 @@ impl Bulk for Transaction<'_, Sqlite> {
                     .bind(from.suspect)
                     .bind(from.suspect_uploaded)
                     .bind(from.suspect_downloaded)
-                    .bind(row.from_writer);
+                    .bind(row.from_writer)
+                    .bind(i64::from(row.change.first_at.0))
+                    .bind(i64::from(row.change.seeded_secs));
             }
-            let query = query.bind(silence_secs).bind(writer);
+            let query = query.bind(silence_secs).bind(silence_secs).bind(writer);
             let updated = query.execute(&mut **self).await?;
             count += updated.rows_affected();
         }
@@ -359,7 +374,9 @@ impl Bulk for Transaction<'_, Sqlite> {
         for (sql, rows) in INSERT_SESSIONS.pieces(rows) {
             let mut query = sqlx::query(sql);
             for row in rows {
-                query = bind_session(query, row).bind(i64::from(row.change.first_at.0));
+                query = bind_session(query, row)
+                    .bind(i64::from(row.change.first_at.0))
+                    .bind(i64::from(row.change.seeded_secs));
             }
             let inserted = query.bind(writer).execute(&mut **self).await?;
             count += inserted.rows_affected();

@@ -130,6 +130,16 @@ impl Database {
         panic!("stale again and again: {:?}", batch.mark);
     }
 
+    /// The same, with hints of sessions that may have announced that long ago.
+    pub(crate) async fn apply_hinted(&self, sessions: Vec<SessionChange>, since: UnixTime) {
+        let from = self.store.mark("here").await.unwrap().unwrap_or(0);
+        let batch = Batch {
+            hints_since: since,
+            ..batch(from, from + 1, sessions)
+        };
+        self.store.apply(&batch, Care::Trusting).await.unwrap();
+    }
+
     /// What was counted for the only torrent.
     pub(crate) async fn torrent_totals(&self) -> Counters {
         let uploaded = self.number("select uploaded from torrents").await;
@@ -236,6 +246,7 @@ pub(crate) fn change(key: SessionKey, reports: &[Counters]) -> SessionChange {
         endpoint6: None,
         first_at: NOW,
         announced_at: NOW,
+        seeded_secs: 0,
         completed_at: None,
     }
 }
@@ -258,5 +269,6 @@ pub(crate) fn batch(from: u64, to: u64, sessions: Vec<SessionChange>) -> Batch {
         },
         sessions,
         silence_secs: 3600,
+        hints_since: UnixTime(u32::MAX),
     }
 }

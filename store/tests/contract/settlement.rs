@@ -82,10 +82,6 @@ impl Database {
             .collect()
     }
 
-    async fn balance(&self, user: UserId) -> i64 {
-        self.store.stats(user).await.unwrap().credits_milli
-    }
-
     async fn grant(&self, user: UserId, milli: i64) {
         let granted = self.store.change_credits(user, milli, "", user, NOW).await;
         assert!(granted.unwrap().is_some());

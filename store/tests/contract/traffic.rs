@@ -22,6 +22,9 @@ on_both_databases!(
     a_policy_ends_and_what_it_was_stays,
     policies_for_the_same_do_not_overlap,
     a_seeder_has_seed_time_for_announces_that_came_in_time,
+    seed_time_within_a_batch_is_counted_too,
+    many_clients_make_no_more_seed_time_than_one,
+    an_old_hint_reaches_back_as_far_as_it_may_be,
 );
 
 const HOUR: u32 = 3600;
@@ -331,4 +334,52 @@ async fn a_seeder_has_seed_time_for_announces_that_came_in_time(db: Database) {
     // Stopped, and back.
     db.apply(vec![seeding(2800 + 7300, true)]).await;
     assert_eq!(seeded().await, 1800 + 3600);
+}
+
+async fn seed_time_within_a_batch_is_counted_too(db: Database) {
+    let (user, _, key) = db.one_leecher().await;
+    let seeded = async || db.store.stats(user).await.unwrap().seeded_secs;
+    let late = |from, to, secs| {
+        let mut change = announce(key, 0, 0, from);
+        let mut last = observation(counters(0, 0));
+        last.at = at(to);
+        change.rest.push(last);
+        (change.announced_at, change.seeded_secs) = (at(to), secs);
+        change.role = Role::Seeder;
+        change
+    };
+    // New to the database, and gone on for hours of its absence.
+    db.apply(vec![late(0, 5 * HOUR, 4 * HOUR)]).await;
+    assert_eq!(seeded().await, u64::from(4 * HOUR));
+    db.apply(vec![late(6 * HOUR, 8 * HOUR, 2 * HOUR)]).await;
+    assert_eq!(seeded().await, u64::from(7 * HOUR));
+}
+
+async fn many_clients_make_no_more_seed_time_than_one(db: Database) {
+    let (user, torrent, _) = db.one_leecher().await;
+    let other = db.torrent(9).await;
+    let seeding = |torrent, peer, secs| {
+        let mut change = announce(key(user, torrent, peer), 0, 0, secs);
+        change.role = Role::Seeder;
+        change
+    };
+    for secs in [0, 1000] {
+        let mut all: Vec<_> = (1..=20).map(|peer| seeding(torrent, peer, secs)).collect();
+        all.push(seeding(other, 1, secs));
+        db.apply(all).await;
+    }
+    let stats = db.store.stats(user).await.unwrap();
+    assert_eq!((stats.seeded_secs, stats.seeding), (2000, 2));
+}
+
+/// Whoever makes the batch knows how old its hints may be.
+async fn an_old_hint_reaches_back_as_far_as_it_may_be(db: Database) {
+    let (user, _, key) = db.one_leecher().await;
+    db.policy(Scope::Global, 0, 100, 100, Some(200)).await;
+    let first = db.apply(vec![announce(key, 0, 0, 0)]).await;
+    let mut late = announce(key, 0, 1000, 10 * HOUR);
+    late.known = first.baselines[0];
+    db.apply_hinted(vec![late], at(0)).await;
+    // Whole bytes: 2 until the policy began, 5 until it ended.
+    assert_eq!(db.credited_to(user).await, counters(0, 1000 - 3));
 }

@@ -47,9 +47,11 @@ pub(crate) async fn overrides(store: &Store) -> Result<Overrides> {
 /// With what admins have set; without, if that isn't right any more: a newer Purser may have other limits.
 pub(crate) fn config_with(options: &Options, overrides: &Overrides) -> Result<Config> {
     match options.load_with(overrides) {
-        Err(error) if error.is::<BadOverride>() => {
+        // Whatever is wrong without them too is the operator's.
+        Err(error) if !overrides.is_empty() => {
+            let config = options.load()?;
             tracing::error!("what admins have set is left out: {error:#}");
-            options.load()
+            Ok(config)
         }
         loaded => loaded,
     }
