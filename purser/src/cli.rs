@@ -149,7 +149,7 @@ pub(crate) struct AddTorrent {
 
 #[derive(Args, Debug)]
 pub(crate) struct Simulate {
-    /// The economy to try, as credits.policy has it; its [[windows]] instead of those that there were, if it has some
+    /// The economy to try, as credits.policy has it; its windows instead of those that there were, if it has some
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: PathBuf,
     /// From the hour of this time on, as 2026-11-24T16:00:00Z or 2026-11-24 (UTC) [default: all that is recorded]

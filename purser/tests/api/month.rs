@@ -177,7 +177,7 @@ async fn run_jobs(store: &Store, policy: &Policy, at: UnixTime) {
             .unwrap(),
         0
     );
-    if at.0 % DAY == 0 {
+    if at.0.is_multiple_of(DAY) {
         review(store, policy, 500, at).await.unwrap();
     }
 }
