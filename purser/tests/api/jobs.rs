@@ -71,10 +71,10 @@ fn traffic_and_seeding_come_to_the_account_once(database: Database) {
     let club = Club::open(database);
     let ann = ann_shares(&club);
     club.site.run("update-stats");
-    // Three credits, and 10 GiB of a new torrent that nobody else seeds: three times a thousandth each.
+    // Three credits, and 10 GiB of a new torrent that nobody else seeds: three times ten thousandths each.
     let once = expected(&[("seeding", 300), ("upload", 3000)]);
     assert_eq!(entries(&ann), once);
-    assert_eq!(balance(&ann), 3030);
+    assert_eq!(balance(&ann), 3300);
     let listed = ann.all("/api/credits/transactions/");
     let upload = listed.iter().find(|entry| entry["kind"] == "upload");
     let note = upload.unwrap()["note"].as_str().unwrap();

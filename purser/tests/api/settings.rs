@@ -66,7 +66,7 @@ fn a_changed_interval_reaches_the_tracker_and_outlasts_a_restart(database: Datab
 fn a_lower_limit_of_requests_holds_at_once(database: Database) {
     let club = Club::open(database);
     let admin = club.admin();
-    let few = json!({ "api": { "requests_per_minute": 3 } });
+    let few = json!({ "api": { "requests_per_minute": 60 } });
     assert_eq!(admin.patch(CONFIG, few).status, 200);
     until(|| (club.anonymous().get("/api/logs/health/").status == 429).then_some(()));
 }
@@ -83,6 +83,10 @@ fn wrong_settings_are_refused_and_nothing_changes(database: Database) {
         (
             json!({ "tracker": { "numwant_max": "9" } }),
             "tracker.numwant_max",
+        ),
+        (
+            json!({ "api": { "requests_per_minute": 59 } }),
+            "api.requests_per_minute",
         ),
         (
             json!({ "tracker": { "numwant_max": {} } }),

@@ -10,6 +10,8 @@ use crate::store::Pools;
 
 const SESSION: &str =
     "SEARCH sessions USING PRIMARY KEY (user_id=? AND torrent_id=? AND peer_id=?)";
+/// The member's other clients in the torrent.
+const OTHERS: &str = "SEARCH other USING PRIMARY KEY (user_id=? AND torrent_id=? AND peer_id<?)";
 const USER: &str = "SEARCH users USING INTEGER PRIMARY KEY (rowid=?)";
 const TOKEN: &str =
     "SEARCH held USING COVERING INDEX freeleech_tokens_user (user_id=? AND ends_at>?)";
@@ -21,7 +23,7 @@ async fn each_row_finds_its_own_by_the_key() {
         (&MISSING_USERS, &[USER]),
         (&MISSING_TORRENTS, &[TORRENT]),
         (&BASELINES, &[&SESSION.replace("sessions", "s")]),
-        (&UPDATE_SESSIONS, &[SESSION]),
+        (&UPDATE_SESSIONS, &[SESSION, OTHERS]),
         (&INSERT_SESSIONS, &[USER, TORRENT]),
         (&INSERT_SNATCHES, &[]),
         (&TOKENS, &[TOKEN]),
