@@ -110,6 +110,10 @@ async fn system_config(State(site): State<Site>, _: Admin) -> Result<Json<Config
 
 /// Change what can change while it runs, in every process within two seconds: intervals, numbers of peers, limits, and what
 /// credits follow. It goes before the configuration's own, also after a restart, until `null` takes it back. For admins.
+///
+/// These can: `tracker.announce_interval_secs` (60 or more), `tracker.min_interval_secs`, `tracker.numwant_default`,
+/// `tracker.numwant_max`, `tracker.max_peers_per_torrent_per_user`, `credits.multiplier`, `credits.min_ratio_warning`,
+/// `api.requests_per_minute` (0, or 60 or more).
 #[utoipa::path(
     patch,
     path = "/api/admin/system-config/",

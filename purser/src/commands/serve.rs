@@ -65,8 +65,13 @@ impl Mode {
 
 pub(crate) fn run(options: &Options, mode: Mode) -> Result<()> {
     let config = options.load()?;
-    config.economy()?;
+    let economy = config.economy()?;
     let _logs = logs::start(&config.log)?;
+    if !economy.windows.is_empty() {
+        tracing::warn!(
+            "credits.policy: its [[windows]] are for `purser simulate`; a running site's come from /api/admin/policies/"
+        );
+    }
     let open_files = limits::raise_open_files();
     // Announces have threads of their own: two are enough for the ledger, the API and the rest.
     tokio::runtime::Builder::new_multi_thread()
