@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::str::FromStr;
@@ -20,9 +21,12 @@ use crate::error::{Result, StoreError};
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
-/// How long a call waits for a connection, and the first one for an answer. Longer than a failover's hiccup, shorter
+/// How long a call waits for a connection. Longer than a failover's hiccup, shorter
 /// than a member's patience.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a start waits for its first connection: a server that is busy, or starting itself, takes its time.
+const START_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Searches at a time: one for words that many names have, and none has together, takes a third of a second of CPU, and
 /// leaves connections to the others so.
@@ -166,9 +170,11 @@ impl Store {
             .disable_statement_logging();
         let location = postgres_location(&options);
         // By hand first: a pool tries again until it times out, and forgets why.
-        let first = timeout(PATIENCE, PgConnection::connect_with(&options)).await;
+        let first = timeout(START_PATIENCE, PgConnection::connect_with(&options)).await;
+        let silent =
+            || sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "it doesn't answer"));
         let connection = first
-            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            .unwrap_or_else(|_| Err(silent()))
             .map_err(|error| StoreError::from(error).at(&location))?;
         connection.close().await?;
         let pool = |connections| {
