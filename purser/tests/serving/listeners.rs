@@ -24,9 +24,15 @@ fn every_promised_metric_is_there() {
     server.announce(&ann, &hash, 1001, "uploaded=-5&downloaded=6&left=0");
     let metrics = until(|| {
         let metrics = server.get("metrics", "/metrics").1;
-        metrics
-            .contains("purser_credit_bytes_total{direction=\\\"uploaded\\\"} 5")
-            .then_some(metrics)
+        // They are counted one after the other.
+        let is_all_there = [
+            "purser_credit_bytes_total{direction=\\\"uploaded\\\"} 5",
+            "purser_credit_bytes_total{direction=\\\"downloaded\\\"} 6",
+            "purser_persisted_records_total 2",
+        ]
+        .iter()
+        .all(|counted| metrics.contains(counted));
+        is_all_there.then_some(metrics)
     });
     for promised in [
         "purser_announces_total{protocol=\\\"http\\\",event=\\\"started\\\",outcome=\\\"answered\\\"} 1",
