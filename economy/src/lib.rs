@@ -8,6 +8,7 @@
 //!
 //! Money is in thousandths of a credit (`_milli`), a GiB has 2^30 bytes and a day 86,400 seconds.
 
+pub mod milli;
 pub mod policy;
 
 pub mod price;

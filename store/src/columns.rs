@@ -87,6 +87,11 @@ pub(crate) fn time(value: i64, column: &'static str) -> Result<UnixTime> {
     id(value, column).map(UnixTime)
 }
 
+/// The same, where there may be none.
+pub(crate) fn maybe_time(value: Option<i64>, column: &'static str) -> Result<Option<UnixTime>> {
+    value.map(|at| time(at, column)).transpose()
+}
+
 /// A hash, a key or an endpoint.
 pub(crate) fn array<const N: usize>(bytes: &[u8], column: &'static str) -> Result<[u8; N]> {
     bytes

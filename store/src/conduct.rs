@@ -153,7 +153,7 @@ impl TryFrom<ConductRow> for Conduct {
     type Error = StoreError;
 
     fn try_from(row: ConductRow) -> Result<Self> {
-        let time = |at: Option<i64>, column| at.map(|at| columns::time(at, column)).transpose();
+        let time = columns::maybe_time;
         let count = columns::count;
         Ok(Self {
             user: UserId(columns::id(row.id, "users.id")?),

@@ -1,5 +1,6 @@
 //! Credits: entries that are never changed, and a balance that is their sum.
 
+use economy::milli::Milli;
 use sqlx::FromRow;
 use tracker_core::ids::{InfoHash, UnixTime, UserId};
 
@@ -141,9 +142,12 @@ impl Store {
             let message = match amount_milli {
                 ..0 => format!(
                     "{} credits were taken from you: {note}",
-                    credits(-amount_milli)
+                    Milli(amount_milli.unsigned_abs())
                 ),
-                _ => format!("you were given {} credits: {note}", credits(amount_milli)),
+                _ => format!(
+                    "you were given {} credits: {note}",
+                    Milli(amount_milli.unsigned_abs())
+                ),
             };
             notify!(tx, user, NotificationKind::Credits, message, at);
             Some(CreditEntry {
@@ -175,13 +179,6 @@ impl Store {
         })?;
         rows.into_iter().map(CreditEntry::try_from).collect()
     }
-}
-
-/// As people write them.
-pub(crate) fn credits(milli: i64) -> String {
-    let text = format!("{}.{:03}", milli / 1000, milli % 1000);
-    let text = text.trim_end_matches('0');
-    text.trim_end_matches('.').to_owned()
 }
 
 impl TryFrom<EntryRow> for CreditEntry {

@@ -241,10 +241,6 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn maybe_time(value: Option<i64>, column: &'static str) -> Result<Option<UnixTime>> {
-    value.map(|at| columns::time(at, column)).transpose()
-}
-
 impl TryFrom<BlockRow> for Ruled<IpBlock> {
     type Error = StoreError;
 
@@ -254,7 +250,7 @@ impl TryFrom<BlockRow> for Ruled<IpBlock> {
             id: row.id,
             rule: IpBlock {
                 net: net.map_err(|_| StoreError::corrupt("ip_blocks.cidr", &row.cidr))?,
-                expires_at: maybe_time(row.expires_at, "ip_blocks.expires_at")?,
+                expires_at: columns::maybe_time(row.expires_at, "ip_blocks.expires_at")?,
             },
             reason: row.reason,
             created_by: row.created_by,
@@ -273,7 +269,7 @@ impl TryFrom<RuleRow> for Ruled<ClientRule> {
                 peer_id_prefix: row.peer_id_prefix.into_bytes(),
                 user_agent: row.user_agent.into_bytes(),
                 action: ClientAction::parse(&row.action)?,
-                from: maybe_time(row.starts_at, "client_rules.starts_at")?,
+                from: columns::maybe_time(row.starts_at, "client_rules.starts_at")?,
             },
             reason: row.reason,
             created_by: row.created_by,

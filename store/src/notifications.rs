@@ -124,14 +124,12 @@ impl TryFrom<NotificationRow> for Notification {
     type Error = StoreError;
 
     fn try_from(row: NotificationRow) -> Result<Self> {
-        let read_at = row.read_at;
-        let read_at = read_at.map(|at| columns::time(at, "notifications.read_at"));
         Ok(Self {
             id: row.id,
             kind: NotificationKind::parse(&row.kind)?,
             message: row.message,
             created_at: columns::time(row.created_at, "notifications.created_at")?,
-            read_at: read_at.transpose()?,
+            read_at: columns::maybe_time(row.read_at, "notifications.read_at")?,
         })
     }
 }

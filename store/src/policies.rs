@@ -305,10 +305,7 @@ impl TryFrom<WindowRow> for Window {
             download_percent: percent(row.download_percent, "policies.download_percent")?,
             upload_percent: percent(row.upload_percent, "policies.upload_percent")?,
             starts_at: columns::time(row.starts_at, "policies.starts_at")?,
-            ends_at: row
-                .ends_at
-                .map(|end| columns::time(end, "policies.ends_at"))
-                .transpose()?,
+            ends_at: columns::maybe_time(row.ends_at, "policies.ends_at")?,
         })
     }
 }

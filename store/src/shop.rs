@@ -1,6 +1,7 @@
 //! What credit buys, and what members give each other. Balance, entry and what one gets change in one transaction, and
 //! nothing changes that one hasn't paid for.
 
+use economy::milli::Milli;
 use economy::shop::{Item, NoDeal, Ware};
 use sqlx::FromRow;
 use tracker_core::ids::{InfoHash, TorrentId, UnixTime, UserId};
@@ -8,7 +9,7 @@ use tracker_core::registry::MemberStatus;
 
 use crate::Store;
 use crate::columns::{self, Word, bigint};
-use crate::credits::{BALANCE_MAX, CreditEntry, CreditKind, credits};
+use crate::credits::{BALANCE_MAX, CreditEntry, CreditKind};
 use crate::error::{Result, StoreError};
 use crate::notifications::{NotificationKind, notify};
 use crate::store::in_transaction;
@@ -318,7 +319,7 @@ impl Store {
             record!(tx, to, taken, None::<i64>, actor);
             let message = about(format!(
                 "{giver} gave you {} credits",
-                credits(amount_milli)
+                Milli(amount_milli.unsigned_abs())
             ));
             notify!(tx, to, NotificationKind::Credits, message, at);
             Given::Done(given)

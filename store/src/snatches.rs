@@ -183,10 +183,7 @@ impl OwedRow {
             info_hash: InfoHash(columns::array(&self.info_hash, "torrents.info_hash")?),
             name: self.name,
             state: judge_snatch(rules, &snatch, now),
-            warned_at: self
-                .warned_at
-                .map(|at| columns::time(at, "snatches.warned_at"))
-                .transpose()?,
+            warned_at: columns::maybe_time(self.warned_at, "snatches.warned_at")?,
             snatch,
         })
     }

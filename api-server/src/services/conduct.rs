@@ -2,6 +2,7 @@
 //! and then; asked twice, it changes nothing more.
 
 use economy::class::{self, Standing, Verdict};
+use economy::milli::Milli;
 use economy::policy::Policy;
 use economy::ratio::{self, Watch};
 use economy::snatch::SnatchState;
@@ -229,16 +230,6 @@ fn judge_class(policy: &Policy, standing: &Standing, verdicts: &mut Verdicts, no
 fn show(at: UnixTime) -> String {
     let time = jiff::Timestamp::from_second(at.0.into()).unwrap_or_default();
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
-
-/// Thousandths, as people write them.
-struct Milli(u64);
-
-impl std::fmt::Display for Milli {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = format!("{}.{:03}", self.0 / 1000, self.0 % 1000);
-        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
-    }
 }
 
 impl Reviewed {
