@@ -82,6 +82,7 @@ pub(crate) struct Tracker {
     pub(crate) numwant_max: u16,
     /// Places (peer ids) from which one member may be in one swarm at a time. One more that starts
     /// takes the place of the one silent for longest; one that doesn't say so gets a warning and no peers.
+    /// Lists count no more of a member's as seeders of a torrent, nor as leechers.
     pub(crate) max_peers_per_torrent_per_user: u8,
     /// "registered": an unknown info hash is refused. "any": it is tracked too, without credit. Nothing limits how many of
     /// them members bring in but their peers' expiry, so memory is theirs to fill.

@@ -79,6 +79,8 @@ pub(crate) struct Rates {
     min_ratio_milli: u64,
     /// After which a session doesn't count any more.
     silence_secs: u32,
+    /// As many clients of a member as may be in a swarm count there.
+    clients_max: u32,
 }
 
 impl Rates {
@@ -92,6 +94,7 @@ impl Rates {
             multiplier_milli: (config.credits.multiplier * 1000.0).round() as u32,
             min_ratio_milli: (config.credits.min_ratio_warning * 1000.0).round() as u64,
             silence_secs: settings.peer_timeout_secs(),
+            clients_max: config.tracker.max_peers_per_torrent_per_user.into(),
         }
     }
 }
@@ -107,7 +110,7 @@ pub(crate) fn plans(now: UnixTime) -> Vec<JobPlan> {
 }
 
 async fn count_peers(work: Work) -> Result<String> {
-    let changed = work.store.count_peers().await?;
+    let changed = work.store.count_peers(work.rates.clients_max).await?;
     Ok(format!(
         "seeders and leechers of {changed} torrents had changed"
     ))

@@ -66,7 +66,7 @@ impl Extent {
         self.put_credits(&mut database, now).await?;
         database.settle().await?;
         let counting = ProgressBar::new_spinner().with_message("seeders and leechers");
-        store.count_peers().await?;
+        store.count_peers(3).await?;
         counting.finish();
         // As autovacuum leaves it: the index of words merged, and pages known to be visible to all.
         database.execute("vacuum analyze").await?;

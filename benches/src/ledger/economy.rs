@@ -58,7 +58,7 @@ async fn economy(extent: Extent, url: &str) -> Result<Report> {
         .await?;
     database.execute(ALL_SEED).await?;
     database.settle().await?;
-    store.count_peers().await?;
+    store.count_peers(3).await?;
     report.figure("sessions that seed", vec![extent.sessions.into()]);
 
     let policy = Policy::default();

@@ -161,7 +161,7 @@ async fn run_jobs(store: &Store, policy: &Policy, at: UnixTime) {
         class_upload_percent: UserClass::ALL
             .map(|class| policy.class(class).privileges.upload_percent),
     };
-    store.count_peers().await.unwrap();
+    store.count_peers(3).await.unwrap();
     store.settle(&terms, at, 100).await.unwrap();
     // Asked twice, they do nothing more.
     assert_eq!(store.settle(&terms, at, 100).await.unwrap().entries, 0);

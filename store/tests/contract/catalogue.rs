@@ -25,7 +25,7 @@ const SORTS: [Sort; 7] = [
     Sort::MostPeers,
 ];
 
-const ALL: TorrentQuery = TorrentQuery {
+pub(crate) const ALL: TorrentQuery = TorrentQuery {
     sight: Sight::Staff(None),
     search: String::new(),
     categories: Vec::new(),

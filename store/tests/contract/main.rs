@@ -22,4 +22,5 @@ mod seeding;
 mod settlement;
 mod shop;
 mod site;
+mod statistics;
 mod traffic;

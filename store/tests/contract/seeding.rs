@@ -28,7 +28,7 @@ const RULES: Seeding = Seeding {
 const THEN: UnixTime = UnixTime(NOW.0 / 3600 * 3600 + 1800);
 
 impl Database {
-    async fn seed(&self, key: SessionKey, role: Role, active: bool, at: UnixTime) {
+    pub(crate) async fn seed(&self, key: SessionKey, role: Role, active: bool, at: UnixTime) {
         let mut change = change(key, &[counters(0, 0)]);
         (change.role, change.active) = (role, active);
         (change.first_at, change.announced_at) = (at, at);
