@@ -12,6 +12,7 @@ mod batch;
 mod catalogue;
 mod changes;
 mod exactly_once;
+mod history;
 mod jobs;
 mod many_rows;
 mod members;
