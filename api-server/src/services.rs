@@ -7,6 +7,7 @@ pub mod conduct;
 pub mod credits;
 pub(crate) mod downloads;
 pub(crate) mod feeds;
+pub mod freeleech;
 pub mod gate;
 pub mod hit_and_runs;
 pub mod invites;

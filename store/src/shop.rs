@@ -8,9 +8,10 @@ use tracker_core::ids::{InfoHash, TorrentId, UnixTime, UserId};
 use tracker_core::registry::MemberStatus;
 
 use crate::Store;
-use crate::columns::{self, Word, bigint};
+use crate::columns::{Word, bigint};
 use crate::credits::{BALANCE_MAX, CreditEntry, CreditKind};
-use crate::error::{Result, StoreError};
+use crate::error::Result;
+use crate::freeleech::{ADD, FreeleechToken, UsedToken, free_torrent};
 use crate::notifications::{NotificationKind, notify};
 use crate::store::in_transaction;
 
@@ -21,8 +22,10 @@ pub struct Purchase<'a> {
     pub user: UserId,
     /// What.
     pub item: &'a Item,
-    /// For which torrent, if it is for one.
+    /// For which torrent, if it is for one. A freeleech token is held where there is none.
     pub torrent: Option<(TorrentId, InfoHash)>,
+    /// From when on a freeleech token can't be used any more; `None`: it can for ever.
+    pub token_expires_at: Option<UnixTime>,
     /// When.
     pub at: UnixTime,
 }
@@ -34,8 +37,8 @@ pub enum Bought {
     Done {
         /// What they paid.
         entry: CreditEntry,
-        /// When it ends, if it does.
-        ends_at: Option<UnixTime>,
+        /// What they got, if it is one.
+        token: Option<FreeleechToken>,
     },
     /// They can't pay for it.
     NoDeal(NoDeal),
@@ -45,7 +48,7 @@ pub enum Bought {
     FreeUntil(UnixTime),
     /// They have no snatch of this torrent that isn't settled.
     NothingToSettle,
-    /// The item is for a torrent, and none was named.
+    /// The item is for a torrent alone, and none was named.
     NoTorrent,
 }
 
@@ -101,7 +104,7 @@ const RECEIVE: &str = "
     returning credits_milli";
 
 /// Keeps the row until the transaction ends: what is refused is refused for what it has now. Changes nothing.
-const LOCK_ACCOUNT: &str = "
+pub(crate) const LOCK_ACCOUNT: &str = "
     update users
     set credits_milli = credits_milli
     where id = $1
@@ -112,17 +115,6 @@ const RECORD: &str = "
     values ($1, $2, $3, $4, $5, $6, $7, $8)
     returning id";
 
-const OPEN_TOKEN: &str = "
-    select max(ends_at)
-    from freeleech_tokens
-    where user_id = $1
-        and torrent_id = $2
-        and ends_at > $3";
-
-const ADD_TOKEN: &str = "
-    insert into freeleech_tokens (user_id, torrent_id, starts_at, ends_at)
-    values ($1, $2, $3, $4)";
-
 const SETTLE: &str = "
     update snatches
     set settled_at = $1
@@ -131,7 +123,7 @@ const SETTLE: &str = "
         and settled_at is null";
 
 #[derive(FromRow)]
-struct AccountRow {
+pub(crate) struct AccountRow {
     credits_milli: i64,
     status: String,
 }
@@ -169,13 +161,15 @@ macro_rules! record {
 /// A member's balance and status, which stay so until the end.
 macro_rules! lock_account {
     ($tx:ident, $user:expr) => {{
-        let row: Option<AccountRow> = sqlx::query_as(LOCK_ACCOUNT)
+        let row: Option<crate::shop::AccountRow> = sqlx::query_as(crate::shop::LOCK_ACCOUNT)
             .bind(i64::from($user.0))
             .fetch_optional(&mut *$tx)
             .await?;
-        row.ok_or(StoreError::NotFound { what: "user" })?
+        row.ok_or(crate::StoreError::NotFound { what: "user" })?
     }};
 }
+
+pub(crate) use lock_account;
 
 impl Store {
     /// Buys something. A snatch is locked before its member, as the ledger does.
@@ -184,6 +178,7 @@ impl Store {
             user,
             item,
             torrent,
+            token_expires_at,
             at,
         } = *purchase;
         let price = i64::from(item.price_milli);
@@ -193,7 +188,7 @@ impl Store {
             Ware::UploadCredit { bytes } => (0, bigint(bytes)),
             Ware::FreeleechToken { .. } | Ware::SettleHitAndRun => (0, 0),
         };
-        let mut ends_at = None;
+        let mut token = None;
         in_transaction!(self, |tx| {
             if item.what == Ware::SettleHitAndRun {
                 let Some(torrent_id) = torrent_id else {
@@ -217,28 +212,37 @@ impl Store {
                 return Ok(Bought::Full);
             };
             if let Ware::FreeleechToken { hours } = item.what {
-                let Some(torrent_id) = torrent_id else {
-                    return Ok(Bought::NoTorrent);
+                let mut bought = FreeleechToken {
+                    id: 0,
+                    hours,
+                    bought_at: at,
+                    expires_at: token_expires_at,
+                    used: None,
                 };
-                let open: Option<i64> = sqlx::query_scalar(OPEN_TOKEN)
+                if let Some((torrent, info_hash)) = torrent {
+                    match free_torrent!(tx, user, i64::from(torrent.0), hours, at) {
+                        Ok(ends_at) => {
+                            bought.used = Some(UsedToken {
+                                info_hash,
+                                starts_at: at,
+                                ends_at,
+                            });
+                        }
+                        Err(until) => return Ok(Bought::FreeUntil(until)),
+                    }
+                }
+                let time = |time: Option<UnixTime>| time.map(|time| i64::from(time.0));
+                bought.id = sqlx::query_scalar(ADD)
                     .bind(i64::from(user.0))
-                    .bind(torrent_id)
+                    .bind(i64::from(hours))
                     .bind(i64::from(at.0))
+                    .bind(time(token_expires_at))
+                    .bind(torrent_id)
+                    .bind(time(bought.used.map(|used| used.starts_at)))
+                    .bind(time(bought.used.map(|used| used.ends_at)))
                     .fetch_one(&mut *tx)
                     .await?;
-                if let Some(open) = open {
-                    let end = columns::time(open, "freeleech_tokens.ends_at")?;
-                    return Ok(Bought::FreeUntil(end));
-                }
-                let end = UnixTime(at.0.saturating_add(hours.saturating_mul(3600)));
-                sqlx::query(ADD_TOKEN)
-                    .bind(i64::from(user.0))
-                    .bind(torrent_id)
-                    .bind(i64::from(at.0))
-                    .bind(i64::from(end.0))
-                    .execute(&mut *tx)
-                    .await?;
-                ends_at = Some(end);
+                token = Some(bought);
             }
             let mut entry = CreditEntry {
                 id: 0,
@@ -250,7 +254,7 @@ impl Store {
                 created_at: at,
             };
             entry.id = record!(tx, user, entry, torrent_id, None::<i64>);
-            Bought::Done { entry, ends_at }
+            Bought::Done { entry, token }
         })
     }
 

@@ -6,10 +6,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::caller::Caller;
-use crate::input::{Body, Created, Named};
-use crate::page::Page;
+use crate::input::{Asked, Body, Created, Named};
+use crate::page::{Page, Paging};
 use crate::problem::Problem;
 use crate::services::credits::Transaction;
+use crate::services::freeleech::{self, FreeleechTokenView, UseRequest};
 use crate::services::hit_and_runs::{self, ClassView};
 use crate::services::shop::{self, GiftRequest, ItemView, PurchaseRequest, Receipt};
 use crate::site::Site;
@@ -18,6 +19,8 @@ pub(super) fn routes() -> OpenApiRouter<Site> {
     OpenApiRouter::default()
         .routes(routes!(list_items))
         .routes(routes!(buy))
+        .routes(routes!(list_freeleech_tokens))
+        .routes(routes!(use_freeleech_token))
         .routes(routes!(give))
         .routes(routes!(own_class))
 }
@@ -31,7 +34,7 @@ async fn list_items(
     Ok(Json(shop::items(&site, caller.user.id).await?))
 }
 
-/// Buy something. A freeleech token holds at once, for one torrent; settling a hit-and-run needs a torrent that you took and
+/// Buy something. A freeleech token with an `info_hash` holds there at once, and without one you hold it; settling a hit-and-run needs a torrent that you took and
 /// haven't given back. Refused, with nothing paid, where you haven't got the credits or it would be for nothing.
 #[utoipa::path(
     post,
@@ -48,6 +51,41 @@ async fn buy(
     Body(asked): Body<PurchaseRequest>,
 ) -> Result<Created<Receipt>, Problem> {
     Ok(Created(shop::buy(&site, &caller, &item, &asked).await?))
+}
+
+/// Your freeleech tokens, held and used, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/credits/tokens/",
+    tag = "credits",
+    params(Paging),
+    responses((status = 200, body = Page<FreeleechTokenView>))
+)]
+async fn list_freeleech_tokens(
+    State(site): State<Site>,
+    caller: Caller,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<Page<FreeleechTokenView>>, Problem> {
+    Ok(Json(freeleech::list(&site, &caller, &paging).await?))
+}
+
+/// Use a freeleech token that you hold: from now on, and for its hours, your downloads of the torrent don't count. Refused where
+/// it is used or has expired, or another token of yours for the torrent hasn't ended.
+#[utoipa::path(
+    post,
+    path = "/api/credits/tokens/{id}/",
+    tag = "credits",
+    params(("id" = i64, Path, description = "The token's `id`")),
+    request_body = UseRequest,
+    responses((status = 200, description = "It holds", body = FreeleechTokenView))
+)]
+async fn use_freeleech_token(
+    State(site): State<Site>,
+    caller: Caller,
+    Named(id): Named<i64>,
+    Body(asked): Body<UseRequest>,
+) -> Result<Json<FreeleechTokenView>, Problem> {
+    Ok(Json(freeleech::use_one(&site, &caller, id, &asked).await?))
 }
 
 /// Give another member credits of yours. They are told.

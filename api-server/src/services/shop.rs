@@ -3,7 +3,7 @@
 use economy::shop::{Item, Ware};
 use serde::{Deserialize, Serialize};
 use store::{Bought, Gift, Given, Purchase};
-use tracker_core::ids::{InfoHash, TorrentId, UserId};
+use tracker_core::ids::{InfoHash, TorrentId, UnixTime, UserId};
 use tracker_core::registry::MemberStatus;
 use utoipa::ToSchema;
 
@@ -12,6 +12,7 @@ use crate::names;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::services::credits::{AMOUNT_MAX, Transaction};
+use crate::services::freeleech::{FreeleechTokenView, still_free};
 use crate::services::torrents;
 use crate::site::Site;
 use crate::time::Time;
@@ -33,7 +34,7 @@ pub struct ItemView {
     /// Of a freeleech token: how long it lasts; `null` of all else.
     #[schema(required)]
     pub hours: Option<u32>,
-    /// Whether it is for a torrent, and `info_hash` has to say for which.
+    /// Whether it is for a torrent alone, and `info_hash` has to say for which.
     pub needs_info_hash: bool,
     /// Whether you have the credits for it.
     pub affordable: bool,
@@ -47,7 +48,7 @@ pub enum WareKind {
     Invite,
     /// Bytes, as if you had uploaded them: they raise the ratio, and earn nothing.
     UploadCredit,
-    /// Your downloads of one torrent don't count, from now on.
+    /// Your downloads of one torrent don't count, from when you use it.
     FreeleechToken,
     /// A snatch of yours is given back.
     SettleHitAndRun,
@@ -57,7 +58,8 @@ pub enum WareKind {
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PurchaseRequest {
-    /// The torrent's, where the item is for one: only there.
+    /// The torrent's, where the item is for one: only there. A freeleech token that has it is used at once; without it, you
+    /// hold it.
     #[schema(example = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a")]
     pub info_hash: Option<String>,
 }
@@ -72,9 +74,12 @@ pub struct Receipt {
     /// Of upload credit: how many; `null` of all else.
     #[schema(required)]
     pub bytes: Option<u64>,
-    /// When a freeleech token ends; `null` of all else.
+    /// When a freeleech token ends that is used at once; `null` of all else.
     #[schema(required)]
     pub ends_at: Option<Time>,
+    /// The freeleech token; `null` of all else.
+    #[schema(required)]
+    pub token: Option<FreeleechTokenView>,
 }
 
 /// A gift to be.
@@ -112,14 +117,19 @@ pub(crate) async fn buy(
 ) -> Result<Receipt, Problem> {
     let unknown = || Problem::NOT_FOUND.detail("there is no such item");
     let item = site.economy.shop.item(id).ok_or_else(unknown)?;
-    let torrent = match (needs_torrent(item.what), &asked.info_hash) {
-        (true, Some(hash)) => Some(open_torrent(site, caller, hash).await?),
-        (true, None) => return Err(Problem::invalid("info_hash", "it must be there")),
-        (false, None) => None,
-        (false, Some(_)) => {
+    let is_token = matches!(item.what, Ware::FreeleechToken { .. });
+    let torrent = match &asked.info_hash {
+        Some(hash) if is_token || needs_torrent(item.what) => {
+            Some(open_torrent(site, caller, hash).await?)
+        }
+        Some(_) => {
             let right = "nothing, as this isn't for a torrent";
             return Err(Problem::invalid("info_hash", right));
         }
+        None if needs_torrent(item.what) => {
+            return Err(Problem::invalid("info_hash", "it must be there"));
+        }
+        None => None,
     };
     let nothing_owed = || Problem::CONFLICT.detail("you owe this torrent nothing");
     let (user, at) = (caller.user.id, site.now());
@@ -135,16 +145,14 @@ pub(crate) async fn buy(
         user,
         item,
         torrent,
+        token_expires_at: token_end(site, caller, at),
         at,
     };
-    let (entry, ends_at) = match site.store.buy(&purchase).await? {
-        Bought::Done { entry, ends_at } => (entry, ends_at),
+    let (entry, token) = match site.store.buy(&purchase).await? {
+        Bought::Done { entry, token } => (entry, token),
         Bought::NoDeal(why) => return Err(Problem::CONFLICT.detail(why.to_string())),
         Bought::Full => return Err(Problem::CONFLICT.detail("nobody can have more of this")),
-        Bought::FreeUntil(_) => {
-            let why = "a token of yours for this torrent hasn't ended yet";
-            return Err(Problem::CONFLICT.detail(why));
-        }
+        Bought::FreeUntil(_) => return Err(still_free()),
         Bought::NothingToSettle => return Err(nothing_owed()),
         Bought::NoTorrent => return Err(Problem::invalid("info_hash", "it must be there")),
     };
@@ -152,7 +160,11 @@ pub(crate) async fn buy(
         transaction: entry.into(),
         what: item.what.into(),
         bytes: bytes(item.what),
-        ends_at: ends_at.map(Time),
+        ends_at: token
+            .as_ref()
+            .and_then(|token| token.used)
+            .map(|used| used.ends_at.into()),
+        token: token.map(FreeleechTokenView::from),
     })
 }
 
@@ -197,9 +209,15 @@ pub(crate) async fn give(
 
 fn needs_torrent(what: Ware) -> bool {
     match what {
-        Ware::FreeleechToken { .. } | Ware::SettleHitAndRun => true,
-        Ware::Invite | Ware::UploadCredit { .. } => false,
+        Ware::SettleHitAndRun => true,
+        Ware::Invite | Ware::UploadCredit { .. } | Ware::FreeleechToken { .. } => false,
     }
+}
+
+/// When a token that is bought now, and never used, expires: as the member's class has it.
+fn token_end(site: &Site, caller: &Caller, at: UnixTime) -> Option<UnixTime> {
+    let days = site.economy.class(caller.user.class).privileges.token_days;
+    (days > 0).then(|| UnixTime(at.0.saturating_add(days.saturating_mul(86_400))))
 }
 
 fn bytes(what: Ware) -> Option<u64> {
@@ -210,7 +228,7 @@ fn bytes(what: Ware) -> Option<u64> {
 }
 
 /// One that members download: for any other it would be for nothing.
-async fn open_torrent(
+pub(super) async fn open_torrent(
     site: &Site,
     caller: &Caller,
     hash: &str,

@@ -21,6 +21,7 @@ mod conventions;
 mod credits;
 mod docs;
 mod feeds;
+mod freeleech;
 mod gate;
 mod hit_and_runs;
 mod idempotency;

@@ -65,7 +65,7 @@ fn the_shop_says_what_there_is_and_what_one_can_pay(database: Database) {
         [
             ("upload_credit", no, yes),
             ("upload_credit", no, no),
-            ("freeleech_token", yes, yes),
+            ("freeleech_token", no, yes),
             ("settle_hit_and_run", yes, no),
             ("invite", no, no),
         ]
@@ -128,6 +128,12 @@ fn a_token_leaves_a_torrents_downloads_uncounted(database: Database) {
         receipt["ends_at"].as_str().unwrap()
             > receipt["transaction"]["created_at"].as_str().unwrap()
     );
+    let token = &receipt["token"];
+    assert_eq!(
+        (&token["info_hash"], &token["hours"]),
+        (&json!(plain), &json!(72))
+    );
+    assert_eq!(token["ends_at"], receipt["ends_at"]);
     // Another for the same would be for nothing.
     buy(&ann, "freeleech-token", json!({ "info_hash": plain })).is_problem(409, "conflict");
     assert_eq!(balance(&ann), 50_000);
@@ -151,8 +157,8 @@ fn wrong_purchases_are_refused_and_nothing_is_paid(database: Database) {
         buy(&ann, item, json!({})).is_problem(404, "not-found");
     }
     buy(&ann, "invite", body(&hash)).minds(&["info_hash"]);
+    buy(&ann, "settle-hit-and-run", json!({})).minds(&["info_hash"]);
     for item in ["freeleech-token", "settle-hit-and-run"] {
-        buy(&ann, item, json!({})).minds(&["info_hash"]);
         for wrong in ["", "x", "\u{0}", &"0".repeat(40)] {
             buy(&ann, item, body(wrong)).minds(&["info_hash"]);
         }

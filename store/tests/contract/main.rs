@@ -12,6 +12,7 @@ mod batch;
 mod catalogue;
 mod changes;
 mod exactly_once;
+mod freeleech;
 mod history;
 mod jobs;
 mod many_rows;

@@ -36,7 +36,7 @@ on_both_databases!(
 
 const DAY: u32 = 86_400;
 
-fn item(price_milli: u32, what: Ware) -> Item {
+pub(crate) fn item(price_milli: u32, what: Ware) -> Item {
     Item {
         id: "it".to_owned(),
         name: "This".to_owned(),
@@ -45,7 +45,7 @@ fn item(price_milli: u32, what: Ware) -> Item {
     }
 }
 
-const TOKEN: Ware = Ware::FreeleechToken { hours: 1 };
+pub(crate) const TOKEN: Ware = Ware::FreeleechToken { hours: 1 };
 
 fn rules() -> HitAndRun {
     Policy::default().hit_and_run
@@ -53,7 +53,7 @@ fn rules() -> HitAndRun {
 
 impl Database {
     /// A member who has that.
-    async fn rich(&self, name: &str, milli: i64) -> UserId {
+    pub(crate) async fn rich(&self, name: &str, milli: i64) -> UserId {
         let user = self.user(name).await;
         let id = user.0;
         let sql = format!("update users set credits_milli = {milli} where id = {id}");
@@ -73,7 +73,7 @@ impl Database {
     }
 
     /// A token for an hour, from then on.
-    async fn token(&self, user: UserId, torrent: TorrentId, secs: u32) -> Bought {
+    pub(crate) async fn token(&self, user: UserId, torrent: TorrentId, secs: u32) -> Bought {
         self.buy(user, 0, TOKEN, Some(torrent), at(secs)).await
     }
 
@@ -100,6 +100,7 @@ async fn buy(
         user,
         item: &item(price, what),
         torrent: torrent.map(|torrent| (torrent, InfoHash([1; 20]))),
+        token_expires_at: None,
         at,
     };
     store.buy(&purchase).await.unwrap()
@@ -116,10 +117,14 @@ async fn a_purchase_is_paid_entered_and_theirs(db: Database) {
     assert!(is_done(&db.buy(ann, 30, Ware::Invite, None, NOW).await));
     assert!(is_done(&db.buy(ann, 40, credit, None, NOW).await));
     let token = db.buy(ann, 30, TOKEN, Some(torrent), NOW).await;
-    let Bought::Done { entry, ends_at } = token else {
+    let Bought::Done { entry, token } = token else {
         panic!("{token:?}");
     };
-    assert_eq!(ends_at, Some(UnixTime(NOW.0 + 3600)));
+    let used = token.unwrap().used.unwrap();
+    assert_eq!(
+        (used.starts_at, used.ends_at),
+        (NOW, UnixTime(NOW.0 + 3600))
+    );
 
     let stats = db.store.stats(ann).await.unwrap();
     assert_eq!(stats.credits_milli, 0);
@@ -161,13 +166,13 @@ async fn what_cannot_be_paid_changes_nothing(db: Database) {
         let missing = Bought::NoDeal(NoDeal::TooLittle { missing_milli: 1 });
         assert_eq!(refused, missing, "{what:?}");
     }
-    for what in [TOKEN, Ware::SettleHitAndRun] {
-        assert_eq!(db.buy(ann, 1, what, None, NOW).await, Bought::NoTorrent);
-    }
+    let settle = db.buy(ann, 1, Ware::SettleHitAndRun, None, NOW).await;
+    assert_eq!(settle, Bought::NoTorrent);
     assert_eq!(db.balance(ann).await, 29);
     for nothing in [
         "select count(*) from credit_entries",
         "select count(*) from freeleech_tokens",
+        "select count(*) from bought_tokens",
         "select count(*) from snatches where settled_at is not null",
         "select invites from users",
         "select credited_uploaded from users",

@@ -1,0 +1,33 @@
+-- What ends by itself. The Postgres twin of this file has the same tables and columns.
+
+-- Freeleech tokens that were bought: held until they are used, or expire. What traffic counts follows from
+-- freeleech_tokens, where each has a row once it is used.
+create table bought_tokens (
+    id integer primary key autoincrement,
+    user_id integer not null references users (id),
+    -- How long it frees a torrent.
+    hours integer not null,
+    bought_at integer not null,
+    -- The first second in which it can no longer be used. Null: it can for ever.
+    expires_at integer,
+    -- When its member was warned that it is about to expire.
+    warned_at integer,
+    -- Where it is used, and when it holds there. Null: it is held.
+    torrent_id integer references torrents (id),
+    starts_at integer,
+    ends_at integer
+) strict;
+
+create index bought_tokens_user
+    on bought_tokens (user_id, id);
+
+-- Which are held, and expire first.
+create index bought_tokens_held
+    on bought_tokens (expires_at)
+    where starts_at is null;
+
+-- Until now all were used as they were bought.
+insert into bought_tokens (user_id, hours, bought_at, torrent_id, starts_at, ends_at)
+select user_id, (ends_at - starts_at) / 3600, starts_at, torrent_id, starts_at, ends_at
+from freeleech_tokens
+order by starts_at, user_id, torrent_id;
