@@ -31,3 +31,16 @@ insert into bought_tokens (user_id, hours, bought_at, torrent_id, starts_at, end
 select user_id, (ends_at - starts_at) / 3600, starts_at, torrent_id, starts_at, ends_at
 from freeleech_tokens
 order by starts_at, user_id, torrent_id;
+
+-- What sessions had that are gone, as nobody announced them for so long: how long the member seeded in them, and for a
+-- snatch what they did in its torrent.
+alter table users
+    add column pruned_seed_secs bigint not null default 0;
+alter table snatches
+    add column pruned_seed_secs bigint not null default 0;
+alter table snatches
+    add column pruned_uploaded bigint not null default 0;
+
+-- When its maker got back what it took from their allowance, as it had expired unused.
+alter table invites
+    add column given_back_at bigint;

@@ -123,6 +123,10 @@ pub(crate) struct Persister {
     /// Megabytes that the journal in data_dir may take while the database is away; an announce takes some 70 bytes.
     /// Near it, announces that say nothing new leave no record; at it, all but last words are refused until there is room.
     pub(crate) journal_limit_mb: u32,
+    /// Days that what members did is kept in detail: traffic by the hour, and sessions that haven't announced since. What
+    /// follows from it stays: accounts, credit entries, seed time. `purser simulate` looks back only as far. At least 30.
+    /// 0: for ever.
+    pub(crate) retention_days: u32,
 }
 
 /// `[credits]`
@@ -278,6 +282,7 @@ impl Default for Persister {
             flush_interval_ms: 1000,
             fsync_interval_ms: 1000,
             journal_limit_mb: 4096,
+            retention_days: 400,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! ([`store::TakenJob`]), and remembers how it went. A job may die half way and be run again, or even twice at once: each
 //! does only what isn't done yet.
 
+mod expiry;
 mod runner;
 mod schedule;
 
@@ -60,6 +61,12 @@ pub(crate) const JOBS: &[Job] = &[
         schedule: "15 4 * * *",
         run: |work| Box::pin(judge(work)),
     },
+    // Before that, and before backups that begin at the full hour.
+    Job {
+        name: "expiry",
+        schedule: "35 3 * * *",
+        run: |work| Box::pin(expiry::tidy(work)),
+    },
 ];
 
 /// What a run works with.
@@ -81,6 +88,8 @@ pub(crate) struct Rates {
     silence_secs: u32,
     /// As many clients of a member as may be in a swarm count there.
     clients_max: u32,
+    /// For so long what members did is kept in detail; 0: for ever.
+    retention_days: u32,
 }
 
 impl Rates {
@@ -95,6 +104,7 @@ impl Rates {
             min_ratio_milli: (config.credits.min_ratio_warning * 1000.0).round() as u64,
             silence_secs: settings.peer_timeout_secs(),
             clients_max: config.tracker.max_peers_per_torrent_per_user.into(),
+            retention_days: config.persister.retention_days,
         }
     }
 }

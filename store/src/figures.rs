@@ -45,9 +45,9 @@ pub struct Figures {
 pub struct SecurityFigures {
     /// Members that may not announce.
     pub disabled_members: u64,
-    /// Announce tokens that open nothing any more.
+    /// Announce tokens that open nothing any more, and aren't forgotten yet.
     pub revoked_tokens: u64,
-    /// Logins that were ended before their time.
+    /// Logins that were ended before their time, and aren't forgotten yet.
     pub revoked_logins: u64,
     /// Announces that couldn't be applied, and wait for somebody to look at them.
     pub set_aside: u64,

@@ -49,7 +49,7 @@ pub struct NewRule<'a, T> {
 }
 
 /// Those that are over make room.
-const FORGET_BLOCKS: &str = "
+pub(crate) const FORGET_BLOCKS: &str = "
     delete from ip_blocks
     where expires_at <= $1";
 

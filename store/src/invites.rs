@@ -97,6 +97,7 @@ const REVOKE: &str = "
         and created_by = $3
         and used_at is null
         and revoked_at is null
+        and given_back_at is null
     returning cost";
 
 const GIVE_BACK: &str = "
@@ -210,7 +211,7 @@ impl Store {
     }
 
     /// Takes one of a member's own codes back, and gives them what it took from their allowance. `false`: somebody has
-    /// used it, or it was revoked before.
+    /// used it, it was revoked before, or it expired and has been given back.
     pub async fn revoke_invite(&self, code: &str, by: UserId, at: UnixTime) -> Result<bool> {
         in_transaction!(self, |tx| {
             let revoked: Option<(i64,)> = sqlx::query_as(REVOKE)

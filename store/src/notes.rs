@@ -38,6 +38,13 @@ pub(crate) fn hour(hour: i64) -> String {
     format!("{} {:02}:00–{end:02}:00 UTC", begin.date(), begin.hour())
 }
 
+/// `2026-11-24 18:05 UTC`, of seconds since 1970.
+pub(crate) fn minute(at: i64) -> String {
+    let at = Timestamp::from_second(at).unwrap_or_default();
+    let at = at.to_zoned(TimeZone::UTC);
+    format!("{} {:02}:{:02} UTC", at.date(), at.hour(), at.minute())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,6 +39,8 @@ pub enum NotificationKind {
     Ratio,
     /// A torrent that they must give back.
     HitAndRun,
+    /// A freeleech token of theirs that is about to expire.
+    Token,
 }
 
 pub(crate) const RECORD: &str = "
@@ -142,6 +144,7 @@ impl Word for NotificationKind {
         Self::Class,
         Self::Ratio,
         Self::HitAndRun,
+        Self::Token,
     ];
     const COLUMN: &'static str = "notifications.kind";
 
@@ -153,6 +156,7 @@ impl Word for NotificationKind {
             Self::Class => "class",
             Self::Ratio => "ratio",
             Self::HitAndRun => "hit_and_run",
+            Self::Token => "token",
         }
     }
 }

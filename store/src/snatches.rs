@@ -50,11 +50,11 @@ const SEEDING_SECS: u32 = 86_400;
 const OWED: &str = "
     select snatches.torrent_id, torrents.info_hash, torrents.name, torrents.size, snatches.completed_at,
         snatches.warned_at,
-        cast(coalesce(sum(case
+        snatches.pruned_uploaded + cast(coalesce(sum(case
             when sessions.credited_uploaded > 1125899906842624 then 1125899906842624
             else sessions.credited_uploaded
         end), 0) as bigint) as uploaded,
-        cast(coalesce(sum(sessions.seeded_secs), 0) as bigint) as seed_secs,
+        snatches.pruned_seed_secs + cast(coalesce(sum(sessions.seeded_secs), 0) as bigint) as seed_secs,
         count(case when sessions.active and sessions.role = 'seeder' and sessions.announced_at >= $5 then 1 end) as seeding
     from snatches
     join torrents on torrents.id = snatches.torrent_id
@@ -67,8 +67,8 @@ const OWED: &str = "
         and torrents.status = 'open'
         and torrents.deleted_at is null
     group by snatches.torrent_id, torrents.info_hash, torrents.name, torrents.size, snatches.completed_at,
-        snatches.warned_at
-    having coalesce(sum(sessions.seeded_secs), 0) < $3
+        snatches.warned_at, snatches.pruned_uploaded, snatches.pruned_seed_secs
+    having snatches.pruned_seed_secs + coalesce(sum(sessions.seeded_secs), 0) < $3
     order by snatches.completed_at, snatches.torrent_id
     limit $4";
 

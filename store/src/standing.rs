@@ -15,7 +15,7 @@ use crate::store::reading;
 /// Torrents that are on the site: not those that wait for staff, or that staff have closed.
 const STANDING: &str = "
     select class, created_at, uploaded, credited_uploaded, credited_downloaded,
-        (select cast(coalesce(sum(sessions.seeded_secs), 0) as bigint)
+        pruned_seed_secs + (select cast(coalesce(sum(sessions.seeded_secs), 0) as bigint)
             from sessions where sessions.user_id = $1) as seed_secs,
         (select count(*)
             from torrents

@@ -122,6 +122,7 @@ const TAKE_INVITE: &str = "
     where code = $2
         and used_at is null
         and revoked_at is null
+        and given_back_at is null
         and (expires_at is null or expires_at > $1)
     returning created_by";
 
@@ -132,6 +133,7 @@ const IS_GOOD_INVITE: &str = "
     where code = $2
         and used_at is null
         and revoked_at is null
+        and given_back_at is null
         and (expires_at is null or expires_at > $1)";
 
 const INVITE_USED_BY: &str = "
@@ -163,7 +165,8 @@ pub(crate) const LOCK: &str = "
 
 const STATS: &str = "
     select uploaded, downloaded, credited_uploaded, credited_downloaded, credits_milli,
-        (select cast(coalesce(sum(sessions.seeded_secs), 0) as bigint) from sessions where sessions.user_id = $1),
+        users.pruned_seed_secs
+            + (select cast(coalesce(sum(sessions.seeded_secs), 0) as bigint) from sessions where sessions.user_id = $1),
         (select count(distinct sessions.torrent_id) from sessions where sessions.user_id = $1 and active and sessions.role = 'seeder'),
         (select count(distinct sessions.torrent_id) from sessions where sessions.user_id = $1 and active and sessions.role = 'leecher'),
         (select count(*) from snatches where snatches.user_id = $1)

@@ -26,7 +26,8 @@ const TREE_MAX: u32 = 1000;
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InviteRequest {
-    /// Seconds until it expires. Never, if not given.
+    /// Seconds until it expires. Never, if not given. If nobody has used it by then, it comes back to your allowance within a
+    /// day.
     #[schema(minimum = 1, example = 604800)]
     pub expires_in: Option<u32>,
 }

@@ -99,9 +99,9 @@ pub struct NewestChange {
 pub struct SecurityStats {
     /// Members whose account may not be used.
     pub disabled_members: u64,
-    /// Announce tokens that were revoked.
+    /// Announce tokens that were revoked, and have no end or ended within the last month.
     pub revoked_tokens: u64,
-    /// Logins that were ended before their time.
+    /// Logins that were ended before their time, within the last month.
     pub revoked_logins: u64,
     /// Announces that couldn't be counted, and wait for somebody to look at them.
     pub set_aside: u64,

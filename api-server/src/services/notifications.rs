@@ -51,6 +51,8 @@ pub enum Kind {
     Ratio,
     /// A torrent that you must give back.
     HitAndRun,
+    /// A freeleech token of yours that is about to expire.
+    Token,
 }
 
 /// What you have read.
@@ -104,6 +106,7 @@ impl From<Notification> for NotificationView {
                 NotificationKind::Class => Kind::Class,
                 NotificationKind::Ratio => Kind::Ratio,
                 NotificationKind::HitAndRun => Kind::HitAndRun,
+                NotificationKind::Token => Kind::Token,
             },
             message: row.message,
             created_at: row.created_at.into(),

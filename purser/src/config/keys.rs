@@ -44,7 +44,7 @@ const HOUR_MS: i64 = 3_600_000;
 const DAY_SECS: i64 = 86_400;
 
 /// Every key, in the order of `config.toml`.
-pub(super) const KEYS: [Key; 36] = [
+pub(super) const KEYS: [Key; 37] = [
     key("data_dir", Text(rule(not_empty, "the path of a folder"))),
     key(
         "database_url",
@@ -108,6 +108,7 @@ pub(super) const KEYS: [Key; 36] = [
     key("persister.flush_interval_ms", Whole(1, HOUR_MS)),
     key("persister.fsync_interval_ms", Whole(0, HOUR_MS)),
     key("persister.journal_limit_mb", Whole(64, 1_048_576)),
+    key("persister.retention_days", Whole(0, 36_500)),
     key("credits.multiplier", Decimal(0.0, 1000.0)),
     key("credits.min_ratio_warning", Decimal(0.0, 1000.0)),
     key(

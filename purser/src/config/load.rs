@@ -37,6 +37,9 @@ const LEAST: [(&str, i64); 2] = [
     ("api.requests_per_minute", 60),
 ];
 
+/// Traffic of fewer days may not be in its members' entries yet.
+const RETENTION_LEAST: u32 = 30;
+
 /// A value, and where it stands: `config.toml:12: tracker.http`, `PURSER__TRACKER__HTTP`.
 struct Setting {
     value: Raw,
@@ -310,6 +313,12 @@ fn check_together(config: &Config, places: &BTreeMap<&str, String>) -> Result<()
             low_value <= high_value,
             "{place}: {low} ({low_value}) is more than {high} ({high_value})"
         );
+    }
+    let retention = config.persister.retention_days;
+    if (1..RETENTION_LEAST).contains(&retention) {
+        let name = "persister.retention_days";
+        let place = places.get(name).map_or(name, String::as_str);
+        bail!("{place}: {retention} is not 0 (for ever), or {RETENTION_LEAST} or more");
     }
     if tracker.udp_keyless && tracker.torrents == TorrentPolicy::Registered {
         let place = places

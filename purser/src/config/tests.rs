@@ -170,6 +170,10 @@ fn a_wrong_file_gets_one_line_that_says_where() {
             "config.toml:1: tracker.max_peers_per_torrent_per_user: 101 is not a whole number from 1 to 100",
         ),
         (
+            "[persister]\nretention_days = 29",
+            "config.toml:2: persister.retention_days: 29 is not 0 (for ever), or 30 or more",
+        ),
+        (
             "tracker.torrents = 'all'",
             "config.toml:1: tracker.torrents: \"all\" is not registered or any",
         ),

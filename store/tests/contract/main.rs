@@ -12,6 +12,7 @@ mod batch;
 mod catalogue;
 mod changes;
 mod exactly_once;
+mod expiry;
 mod freeleech;
 mod history;
 mod jobs;
