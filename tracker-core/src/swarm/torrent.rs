@@ -135,20 +135,25 @@ impl Torrent {
         rng: &mut SmallRng,
     ) -> Result<Visit, Refusal> {
         let known = self.crowd.find(visitor.user, visitor.peer_id);
-        let stays = known.is_some_and(|at| {
-            let peer = self.crowd.peer(at);
-            peer.seat.role() == visitor.role && peer.is_at(visitor.endpoint)
-        });
-        if (stays && visitor.event != Event::Stopped) || !self.has_slots() {
-            return Ok(self.take_in(known, visitor, rules, rng));
-        }
-        let leeched = self.is_leeched_by(visitor.user);
-        let begins = !leeched && visitor.role.wants_pieces() && visitor.event != Event::Stopped;
+        let wants_pieces = visitor.role.wants_pieces();
+        let leeches = known.is_some_and(|at| self.crowd.leechers().contains(&at));
+        // Whether the member's downloads may change. A regular announce finds out without a look at the member's others.
+        let may_change = match known {
+            _ if visitor.event == Event::Stopped => leeches,
+            Some(_) if leeches => !wants_pieces,
+            // Who moves drives out their own past, which may have leeched.
+            Some(at) => wants_pieces || !self.crowd.peer(at).is_at(visitor.endpoint),
+            None => true,
+        };
+        let matters = may_change && self.has_slots();
+        let leeched = matters && (leeches || self.is_leeched_by(visitor.user));
+        let begins = matters && !leeched && wants_pieces;
         if begins && !slots.take(visitor.user, rules.download_slots) {
             return Err(Refusal::DownloadSlots(rules.download_slots));
         }
         let visit = self.take_in(known, visitor, rules, rng);
-        if (leeched || begins) && !self.is_leeched_by(visitor.user) {
+        let goes_on = visit.is_in_swarm() && wants_pieces;
+        if (leeched || begins) && !goes_on && !self.is_leeched_by(visitor.user) {
             slots.give_back(visitor.user);
         }
         Ok(visit)
