@@ -181,6 +181,13 @@ fn a_client_that_takes_its_own_place_keeps_the_slot() {
     let seeds = seeder(torrent(1), 1).replace("-XX0001-", "-XX0003-");
     assert_answered(&site, &seeds);
     assert_one_is_free(&site);
+    // It seeded somewhere else, and moves to where it leeched.
+    let elsewhere = seeder(torrent(2), 1).replace("-XX0001-", "-XX0003-");
+    assert_answered(&site, &elsewhere.replace("port=1", "port=3"));
+    assert_full(&site);
+    assert_answered(&site, &elsewhere);
+    assert_answered(&site, &started(torrent(18)));
+    assert_full(&site);
 }
 
 #[test]

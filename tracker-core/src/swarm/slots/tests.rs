@@ -60,15 +60,16 @@ fn swarms(torrents: u32) -> Swarms {
     swarms
 }
 
-/// Few addresses, so that clients find their own ghosts there.
+/// Few addresses, and clients move: so they find their own ghosts there.
 fn visitor(user: u32, client: u8, role: Role, event: Event, now: UnixTime) -> Visitor {
+    let port = client / 2 + now.0 as u8 % 2;
     Visitor {
         user: UserId(user),
         peer_id: PeerId([client; 20]),
         counters: Counters::default(),
         role,
         event,
-        endpoint: Endpoint::V4([10, 0, 0, user as u8, 1, client / 2]),
+        endpoint: Endpoint::V4([10, 0, 0, user as u8, 1, port]),
         hash_tag: 1,
         now,
     }
