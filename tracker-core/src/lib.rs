@@ -24,6 +24,7 @@ mod target;
 pub mod udp;
 
 pub mod ids;
+mod pages;
 pub mod registry;
 pub mod room;
 pub mod session;

@@ -54,6 +54,9 @@ pub enum Refusal {
     /// A member who may seed, and not download.
     #[error("your downloads are suspended: see your account on the site")]
     LeechSuspended,
+    /// A member who downloads as many torrents as their class may.
+    #[error("you may download {0} torrent{s} at a time: finish or stop one first", s = if *.0 == 1 { "" } else { "s" })]
+    DownloadSlots(u32),
     /// Its address, or a network around it, is blocked.
     #[error("your address is blocked: ask the staff")]
     AddressBlocked,
@@ -94,6 +97,7 @@ impl Refusal {
             Self::WrongTorrent => "wrong_torrent",
             Self::AccountDisabled => "account_disabled",
             Self::LeechSuspended => "leech_suspended",
+            Self::DownloadSlots(_) => "download_slots",
             Self::AddressBlocked => "address_blocked",
             Self::ClientNotAllowed => "client_not_allowed",
             Self::UnregisteredTorrent => "unregistered_torrent",
@@ -107,7 +111,7 @@ impl Refusal {
     /// A new member's key or a new torrent reaches the tracker within two seconds, so that "unknown" may mend itself.
     pub fn retry(self) -> Retry {
         match self {
-            Self::Busy => Retry::Minutes(5),
+            Self::Busy | Self::DownloadSlots(_) => Retry::Minutes(5),
             Self::UnknownKey
             | Self::UnregisteredTorrent
             | Self::AccountDisabled

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hyper::header::HeaderName;
 use ipnet::IpNet;
 
-/// See `[tracker]` in config.toml.
+/// See `[tracker]` in config.toml, and `[classes]` in the economy's default.toml.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How often clients should announce.
@@ -18,6 +18,9 @@ pub struct Settings {
     pub numwant_max: u32,
     /// Sessions of one member in one swarm.
     pub max_peers_per_torrent_per_user: usize,
+    /// Torrents that a member of each class may download at a time, in the order of
+    /// [`UserClass::ALL`](crate::registry::UserClass::ALL). 0: no limit. From the economy's policy.
+    pub download_slots: [u32; 4],
     /// `torrents = "any"`: unknown info hashes are tracked, without accounts.
     pub track_unregistered: bool,
     /// Whether UDP announces and scrapes of unregistered torrents are answered without a key.
@@ -38,6 +41,7 @@ impl Default for Settings {
             numwant_default: 50,
             numwant_max: 200,
             max_peers_per_torrent_per_user: 3,
+            download_slots: [0; 4],
             track_unregistered: false,
             udp_keyless: false,
             client_ip_header: None,

@@ -20,10 +20,12 @@ mod crowd;
 mod peer;
 mod row;
 pub(crate) mod sample;
+mod slots;
 pub(crate) mod torrent;
 
 use peer::Peer;
 pub use sample::{PeerFormat, PeerList};
+pub(crate) use slots::Slots;
 pub(crate) use torrent::{Rules, Torrent, Visitor};
 
 /// Many more shards than cores: two announces seldom want the same one, and a walk holds little at a time.
@@ -54,6 +56,8 @@ pub struct Swarms {
     hashes: DashMap<TorrentId, Hashes, RandomState>,
     /// Peers by role, in the order of `Role`.
     population: [AtomicI64; 3],
+    /// Downloads by member.
+    pub(crate) slots: Slots,
 }
 
 impl Default for Swarms {
@@ -62,6 +66,7 @@ impl Default for Swarms {
             entries: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
             hashes: DashMap::default(),
             population: Default::default(),
+            slots: Slots::default(),
         }
     }
 }
@@ -113,16 +118,7 @@ impl Swarms {
         if let Some(before) = before.filter(|before| *before != hashes) {
             self.forget(before, torrent.id);
         }
-        self.with_any(&hashes.first, |swarm| {
-            // A swarm counts its own snatches: the row read here may be ahead of what the ledger has told it, or behind.
-            if swarm.id != Some(torrent.id) {
-                swarm.completed = torrent.completed;
-                // It was open to clients without a key: from now on members are among themselves.
-                swarm.sweep(usize::MAX, usize::MAX, UnixTime(0), UserId::is_member);
-            }
-            swarm.id = Some(torrent.id);
-            swarm.status = torrent.status;
-        });
+        self.with_any(&hashes.first, |swarm| swarm.register(torrent, &self.slots));
         if let Some(v2) = hashes.v2 {
             let replaced = self.entries.insert(v2, Entry::Alias(hashes.first));
             self.uncount(replaced);
@@ -138,15 +134,16 @@ impl Swarms {
 
     /// Brings back a session that the database knows; false when its torrent isn't there or it has announced already.
     pub fn restore(&self, stored: &StoredSession, max_clients: usize, rng: &mut SmallRng) -> bool {
-        let restore =
-            |torrent: &mut Torrent| torrent.restore(Peer::restored(stored), max_clients, rng);
+        let restore = |torrent: &mut Torrent| {
+            torrent.restore(Peer::restored(stored), max_clients, &self.slots, rng)
+        };
         self.with_id(stored.key.torrent, restore).unwrap_or(false)
     }
 
     /// Does to the swarm what a journalled announce once did; nothing when its torrent is gone.
     pub fn replay(&self, record: &Record, max_clients: usize, rng: &mut SmallRng) {
         self.with_id(record.session.torrent, |torrent| {
-            torrent.replay(record, max_clients, rng);
+            torrent.replay(record, max_clients, &self.slots, rng);
         });
     }
 
@@ -171,8 +168,9 @@ impl Swarms {
         for hash in hashes {
             let mut from = Some(usize::MAX);
             while let Some(position) = from {
-                let step =
-                    |torrent: &mut Torrent| torrent.sweep(position, SWEEP_BUDGET, oldest, &stays);
+                let step = |torrent: &mut Torrent| {
+                    torrent.sweep(position, SWEEP_BUDGET, oldest, &stays, &self.slots)
+                };
                 from = self.sweep_step(&hash, step);
                 pause().await;
             }
@@ -267,6 +265,7 @@ impl Swarms {
     fn uncount(&self, gone: Option<Entry>) {
         if let Some(Entry::Swarm(torrent)) = gone {
             self.recount(torrent.counts(), Counts::default());
+            torrent.give_back_slots(&self.slots);
         }
     }
 }

@@ -319,8 +319,12 @@ impl Tracker {
         let rules = Rules {
             min_interval_secs: settings.min_interval_secs,
             max_clients: settings.max_peers_per_torrent_per_user,
+            download_slots: match call.caller {
+                Caller::Member(grant) => settings.download_slots[grant.class as usize],
+                Caller::Nobody(_) => 0,
+            },
         };
-        let visit = torrent.announce(visitor, rules, &mut scratch.rng);
+        let visit = torrent.announce(visitor, rules, &self.swarms.slots, &mut scratch.rng)?;
         // What says nothing new is the first thing to go when the journal runs out of room.
         let lane = lane.filter(|_| visit.has_news || pressure == Pressure::Free);
         let round = lane.map(|(id, lane)| {

@@ -20,6 +20,7 @@ mod connections;
 mod conventions;
 mod credits;
 mod docs;
+mod download_slots;
 mod expiry;
 mod feeds;
 mod freeleech;

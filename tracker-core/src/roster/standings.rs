@@ -1,10 +1,10 @@
 //! How each member stands, by row number: one byte a member, read by every announce without a lock and without hashing.
 
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use crate::ids::UserId;
+use crate::pages::Pages;
 use crate::registry::{LeechRights, MemberStatus, UserClass};
 
 /// Whether a member may announce, and what they have earned.
@@ -15,15 +15,10 @@ pub(super) struct Standing {
     pub(super) leech: LeechRights,
 }
 
-/// Pages by the number's upper half, each of 64 KB and made when its first member comes. Row numbers are given out in
-/// order, so a site of a million members has sixteen.
+#[derive(Debug, Default)]
 pub(super) struct Standings {
-    pages: Box<[OnceLock<Box<Page>>]>,
+    bytes: Pages<AtomicU8>,
 }
-
-type Page = [AtomicU8; PAGE];
-
-const PAGE: usize = 1 << 16;
 
 /// Nobody.
 const ABSENT: u8 = 0;
@@ -33,19 +28,9 @@ const DISABLED: u8 = 0b0100;
 const WARNED: u8 = 0b1_0000;
 const SUSPENDED: u8 = 0b10_0000;
 
-impl Default for Standings {
-    fn default() -> Self {
-        Self {
-            pages: (0..=u32::MAX as usize / PAGE)
-                .map(|_| OnceLock::new())
-                .collect(),
-        }
-    }
-}
-
 impl Standings {
     pub(super) fn get(&self, user: UserId) -> Option<Standing> {
-        let byte = self.page(user).get()?[user.0 as usize % PAGE].load(Relaxed);
+        let byte = self.bytes.get(user)?.load(Relaxed);
         (byte != ABSENT).then(|| Standing {
             status: match byte & DISABLED {
                 0 => MemberStatus::Active,
@@ -76,32 +61,18 @@ impl Standings {
 
     /// Whether somebody was there.
     pub(super) fn remove(&self, user: UserId) -> bool {
-        self.page(user).get().is_some() && self.set(user, ABSENT) != ABSENT
+        self.bytes.get(user).is_some() && self.set(user, ABSENT) != ABSENT
     }
 
     fn set(&self, user: UserId, byte: u8) -> u8 {
-        let page = self.page(user).get_or_init(|| {
-            let page: Box<[AtomicU8]> = (0..PAGE).map(|_| AtomicU8::new(ABSENT)).collect();
-            page.try_into()
-                .unwrap_or_else(|_| unreachable!("a page has this many"))
-        });
-        page[user.0 as usize % PAGE].swap(byte, AcqRel)
-    }
-
-    fn page(&self, user: UserId) -> &OnceLock<Box<Page>> {
-        &self.pages[user.0 as usize / PAGE]
-    }
-}
-
-impl std::fmt::Debug for Standings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Standings")
+        self.bytes.get_or_make(user).swap(byte, AcqRel)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::PAGE;
 
     #[test]
     fn everyone_stands_as_they_were_put() {

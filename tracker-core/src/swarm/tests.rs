@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use rand::SeedableRng;
 
 use super::*;
@@ -37,9 +39,15 @@ fn join_at(swarms: &Swarms, hash: &InfoHash, user: u32, role: Role, endpoint: En
     let rules = Rules {
         min_interval_secs: 0,
         max_clients: 3,
+        download_slots: 0,
     };
     let mut rng = SmallRng::seed_from_u64(1);
-    swarms.with_any(hash, |torrent| torrent.announce(&visitor, rules, &mut rng));
+    let slots = &swarms.slots;
+    swarms
+        .with_any(hash, |torrent| {
+            torrent.announce(&visitor, rules, slots, &mut rng)
+        })
+        .unwrap();
 }
 
 fn population(swarms: &Swarms) -> [u64; 3] {
@@ -145,10 +153,12 @@ fn one_family_is_found_by_a_bounded_search() {
             let rules = Rules {
                 min_interval_secs: 0,
                 max_clients: 3,
+                download_slots: 0,
             };
             let mut found = 0;
             for _ in 0..200 {
-                let visit = torrent.announce(&visitor, rules, &mut rng);
+                let visit = torrent.announce(&visitor, rules, &swarms.slots, &mut rng);
+                let visit = visit.unwrap();
                 let mut list = PeerList::default();
                 let other = Endpoint::V4([9; 6]);
                 list.begin(format, 2, other);

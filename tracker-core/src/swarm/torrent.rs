@@ -11,11 +11,12 @@ use rand::rngs::SmallRng;
 use super::crowd::Crowd;
 use super::peer::Peer;
 use super::sample::PeerList;
+use super::slots::Slots;
 use crate::accounting::Counters;
 use crate::ids::{PeerId, TorrentId, UnixTime, UserId};
 use crate::record::{Endpoint, Event, Record, Role, SessionKey};
-use crate::refusal::Warning;
-use crate::registry::TorrentStatus;
+use crate::refusal::{Refusal, Warning};
+use crate::registry::{RegisteredTorrent, TorrentStatus};
 use crate::reply::Counts;
 
 /// What an announce says to a swarm.
@@ -37,6 +38,8 @@ pub(crate) struct Visitor {
 pub(crate) struct Rules {
     pub(crate) min_interval_secs: u32,
     pub(crate) max_clients: usize,
+    /// Torrents that the visitor may download at a time; 0: no limit.
+    pub(crate) download_slots: u32,
 }
 
 /// What came of an announce.
@@ -90,14 +93,79 @@ impl Torrent {
         self.crowd.len() == 0
     }
 
-    /// Takes an announce in: the peer comes, stays or goes.
+    /// Takes the row's present state in place of whatever was known. The peers stay.
+    pub(crate) fn register(&mut self, row: &RegisteredTorrent, slots: &Slots) {
+        let had_slots = self.has_slots();
+        // A swarm counts its own snatches: the row read here may be ahead of what the ledger has told it, or behind.
+        if self.id != Some(row.id) {
+            self.completed = row.completed;
+            // It was open to clients without a key: from now on members are among themselves.
+            self.sweep(
+                usize::MAX,
+                usize::MAX,
+                UnixTime(0),
+                UserId::is_member,
+                slots,
+            );
+        }
+        self.id = Some(row.id);
+        self.status = row.status;
+        match (had_slots, self.has_slots()) {
+            (false, true) => self.downloaders().for_each(|user| {
+                slots.take(user, NO_LIMIT);
+            }),
+            (true, false) => self.downloaders().for_each(|user| slots.give_back(user)),
+            _ => {}
+        }
+    }
+
+    /// It goes, and everybody in it.
+    pub(crate) fn give_back_slots(&self, slots: &Slots) {
+        if self.has_slots() {
+            self.downloaders().for_each(|user| slots.give_back(user));
+        }
+    }
+
+    /// Takes an announce in: the peer comes, stays or goes. Refused, it changes nothing.
     pub(crate) fn announce(
         &mut self,
         visitor: &Visitor,
         rules: Rules,
+        slots: &Slots,
+        rng: &mut SmallRng,
+    ) -> Result<Visit, Refusal> {
+        let known = self.crowd.find(visitor.user, visitor.peer_id);
+        let wants_pieces = visitor.role.wants_pieces();
+        let leeches = known.is_some_and(|at| self.crowd.leechers().contains(&at));
+        // Whether the member's downloads may change. A regular announce finds out without a look at the member's others.
+        let may_change = match known {
+            _ if visitor.event == Event::Stopped => leeches,
+            Some(_) if leeches => !wants_pieces,
+            // Who moves drives out their own past, which may have leeched.
+            Some(at) => wants_pieces || !self.crowd.peer(at).is_at(visitor.endpoint),
+            None => true,
+        };
+        let matters = may_change && self.has_slots();
+        let leeched = matters && (leeches || self.is_leeched_by(visitor.user));
+        let begins = matters && !leeched && wants_pieces;
+        if begins && !slots.take(visitor.user, rules.download_slots) {
+            return Err(Refusal::DownloadSlots(rules.download_slots));
+        }
+        let visit = self.take_in(known, visitor, rules, rng);
+        let goes_on = visit.is_in_swarm() && wants_pieces;
+        if (leeched || begins) && !goes_on && !self.is_leeched_by(visitor.user) {
+            slots.give_back(visitor.user);
+        }
+        Ok(visit)
+    }
+
+    fn take_in(
+        &mut self,
+        known: Option<usize>,
+        visitor: &Visitor,
+        rules: Rules,
         rng: &mut SmallRng,
     ) -> Visit {
-        let known = self.crowd.find(visitor.user, visitor.peer_id);
         if visitor.event == Event::Stopped {
             if let Some(at) = known {
                 self.crowd.remove(at);
@@ -227,7 +295,20 @@ impl Torrent {
 
     /// Brings back a session that the database knows. One that has announced since isn't touched, and of more than
     /// `max_clients` of a member's the latest stay, as they would have if they had announced in turn.
-    pub(crate) fn restore(&mut self, peer: Peer, max_clients: usize, rng: &mut SmallRng) -> bool {
+    pub(crate) fn restore(
+        &mut self,
+        peer: Peer,
+        max_clients: usize,
+        slots: &Slots,
+        rng: &mut SmallRng,
+    ) -> bool {
+        let user = peer.seat.user;
+        self.with_slots(user, slots, |torrent| {
+            torrent.bring_back(peer, max_clients, rng)
+        })
+    }
+
+    fn bring_back(&mut self, peer: Peer, max_clients: usize, rng: &mut SmallRng) -> bool {
         if self.crowd.find(peer.seat.user, peer.rest.peer_id).is_some() {
             return false;
         }
@@ -247,7 +328,19 @@ impl Torrent {
 
     /// Does what a journalled announce did: the peer came, stayed or went. Who was in which other's place isn't
     /// remembered, so of more than `max_clients` of a member's the latest stay.
-    pub(crate) fn replay(&mut self, record: &Record, max_clients: usize, rng: &mut SmallRng) {
+    pub(crate) fn replay(
+        &mut self,
+        record: &Record,
+        max_clients: usize,
+        slots: &Slots,
+        rng: &mut SmallRng,
+    ) {
+        self.with_slots(record.session.user, slots, |torrent| {
+            torrent.do_again(record, max_clients, rng);
+        });
+    }
+
+    fn do_again(&mut self, record: &Record, max_clients: usize, rng: &mut SmallRng) {
         let SessionKey { user, peer_id, .. } = record.session;
         match self.crowd.find(user, peer_id) {
             Some(at) if !record.in_swarm => self.crowd.remove(at),
@@ -258,7 +351,7 @@ impl Torrent {
             None if record.in_swarm => {
                 let mut peer = Peer::newcomer(user, peer_id, record.role);
                 peer.as_mut().replayed(record);
-                self.restore(peer, max_clients, rng);
+                self.bring_back(peer, max_clients, rng);
             }
             None => {}
         }
@@ -272,14 +365,16 @@ impl Torrent {
         budget: usize,
         oldest: UnixTime,
         stays: impl Fn(UserId) -> bool,
+        slots: &Slots,
     ) -> Option<usize> {
         let from = from.min(self.crowd.len());
         let to = from.saturating_sub(budget);
         // Downwards: a removal fills its place from above, where all have been looked at.
         for at in (to..from).rev() {
             let mut peer = self.crowd.peer_mut(at);
-            if !peer.keep_since(oldest) || !stays(peer.seat.user) {
-                self.crowd.remove(at);
+            let user = peer.seat.user;
+            if !peer.keep_since(oldest) || !stays(user) {
+                self.with_slots(user, slots, |torrent| torrent.crowd.remove(at));
             }
         }
         if to > 0 {
@@ -319,6 +414,52 @@ impl Torrent {
         ghost.is_some()
     }
 
+    /// Whether its downloads count. Those of a torrent that was taken down don't: its clients are refused, and only
+    /// fall silent.
+    fn has_slots(&self) -> bool {
+        self.id.is_some() && self.status != TorrentStatus::Closed
+    }
+
+    fn is_leeched_by(&self, user: UserId) -> bool {
+        let leechers = self.crowd.leechers();
+        user.is_member()
+            && self
+                .crowd
+                .sessions_of(user)
+                .any(|at| leechers.contains(&at))
+    }
+
+    /// The members who leech it, each once.
+    fn downloaders(&self) -> impl Iterator<Item = UserId> {
+        let leechers = self.crowd.leechers();
+        leechers.clone().filter_map(move |at| {
+            let user = self.crowd.peer(at).seat.user;
+            let own = self.crowd.sessions_of(user);
+            let first = own.filter(|at| leechers.contains(at)).min();
+            (first == Some(at) && user.is_member()).then_some(user)
+        })
+    }
+
+    /// Keeps the slots in step with a change to a member's sessions that isn't refused.
+    fn with_slots<T>(
+        &mut self,
+        user: UserId,
+        slots: &Slots,
+        change: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        if !self.has_slots() {
+            return change(self);
+        }
+        let leeched = self.is_leeched_by(user);
+        let result = change(self);
+        match (leeched, self.is_leeched_by(user)) {
+            (false, true) => drop(slots.take(user, NO_LIMIT)),
+            (true, false) => slots.give_back(user),
+            _ => {}
+        }
+        result
+    }
+
     fn clients_of(&self, user: UserId) -> Clients {
         let mut found = Clients::default();
         for at in self.crowd.sessions_of(user) {
@@ -334,12 +475,24 @@ impl Torrent {
     }
 }
 
+/// Of slots, for what isn't refused: who leeches goes on, restarts and lower limits included.
+const NO_LIMIT: u32 = 0;
+
 /// A member's sessions in one swarm.
 #[derive(Default)]
 struct Clients {
     clients: usize,
     /// The one silent for longest, and where it stands.
     oldest: Option<(UnixTime, usize)>,
+}
+
+#[cfg(test)]
+impl Torrent {
+    /// Everybody who wants pieces, a member with two clients twice.
+    pub(super) fn leechers(&self) -> impl Iterator<Item = UserId> {
+        let leechers = self.crowd.leechers();
+        leechers.map(|at| self.crowd.peer(at).seat.user)
+    }
 }
 
 #[cfg(test)]

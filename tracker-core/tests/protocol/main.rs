@@ -4,6 +4,7 @@
 
 mod announce;
 mod bad_input;
+mod download_slots;
 mod http;
 mod journalled;
 mod support;

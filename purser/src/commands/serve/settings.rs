@@ -7,6 +7,7 @@ use api_server::{Live, Redis, Site};
 use arc_swap::ArcSwap;
 use store::Store;
 use tracker_core::key::TokenKey;
+use tracker_core::registry::UserClass;
 use tracker_core::server::Options;
 use tracker_core::settings::Settings;
 
@@ -18,12 +19,14 @@ pub(super) fn announce_settings(config: &Config) -> Result<Settings> {
         "" => None,
         name => Some(name.parse().context("tracker.client_ip_header")?),
     };
+    let economy = config.economy()?;
     Ok(Settings {
         announce_interval_secs: tracker.announce_interval_secs,
         min_interval_secs: tracker.min_interval_secs,
         numwant_default: tracker.numwant_default.into(),
         numwant_max: tracker.numwant_max.into(),
         max_peers_per_torrent_per_user: tracker.max_peers_per_torrent_per_user.into(),
+        download_slots: UserClass::ALL.map(|class| economy.class(class).privileges.download_slots),
         track_unregistered: tracker.torrents == TorrentPolicy::Any,
         udp_keyless: tracker.udp_keyless,
         client_ip_header,

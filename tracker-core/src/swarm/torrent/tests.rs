@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
@@ -10,6 +12,7 @@ const NOW: UnixTime = UnixTime(10_000);
 const RULES: Rules = Rules {
     min_interval_secs: 900,
     max_clients: 3,
+    download_slots: 0,
 };
 
 fn visitor(user: u32, client: u8, role: Role) -> Visitor {
@@ -38,6 +41,7 @@ fn v6(user: u32) -> Endpoint {
 
 struct Swarm {
     torrent: Torrent,
+    slots: Slots,
     rng: SmallRng,
 }
 
@@ -45,14 +49,17 @@ impl Swarm {
     fn new() -> Self {
         Self {
             torrent: Torrent::new(Some(TorrentId(1)), TorrentStatus::Open, 0),
+            slots: Slots::default(),
             rng: SmallRng::seed_from_u64(1),
         }
     }
 
     fn announce(&mut self, visitor: Visitor) -> Visit {
-        let visit = self.torrent.announce(&visitor, RULES, &mut self.rng);
+        let visit = self
+            .torrent
+            .announce(&visitor, RULES, &self.slots, &mut self.rng);
         self.check();
-        visit
+        visit.unwrap()
     }
 
     /// Announces, and returns the users of the IPv4 peers that come back.
@@ -161,7 +168,13 @@ fn sample_is_random_and_even() {
         for user in 0..200 {
             swarm
                 .torrent
-                .announce(&visitor(user, 1, Role::Leecher), RULES, &mut swarm.rng);
+                .announce(
+                    &visitor(user, 1, Role::Leecher),
+                    RULES,
+                    &swarm.slots,
+                    &mut swarm.rng,
+                )
+                .unwrap();
         }
         for _ in 0..200 {
             for user in swarm.ask(visitor(1000, 1, Role::Seeder), 10) {
@@ -274,7 +287,7 @@ fn restored_sessions_of_a_member_are_the_latest_ones() {
     for (client, at) in [(1, 4), (2, 2), (3, 5), (4, 3), (5, 1)] {
         let mut peer = Peer::newcomer(UserId(7), PeerId([client; 20]), Role::Leecher);
         peer.as_mut().seen_at(v4(7, client), 1, UnixTime(at));
-        swarm.torrent.restore(peer, 3, &mut swarm.rng);
+        swarm.torrent.restore(peer, 3, &swarm.slots, &mut swarm.rng);
         swarm.check();
     }
     assert_eq!(swarm.users(), HashSet::from([(7, 1), (7, 3), (7, 4)]));
@@ -400,7 +413,9 @@ fn replay_does_what_the_announces_did() {
         endpoint,
     };
     let mut replay = |record| {
-        swarm.torrent.replay(&record, 3, &mut swarm.rng);
+        swarm
+            .torrent
+            .replay(&record, 3, &swarm.slots, &mut swarm.rng);
         swarm.torrent.crowd.check();
     };
     replay(record(1, true, Role::Leecher, v4(7, 1), 1));
@@ -435,7 +450,10 @@ fn sweep_removes_the_silent_in_bounded_steps() {
             now,
             ..visitor(user, 1, role)
         };
-        swarm.torrent.announce(&guest, RULES, &mut swarm.rng);
+        swarm
+            .torrent
+            .announce(&guest, RULES, &swarm.slots, &mut swarm.rng)
+            .unwrap();
     }
     // One that lost its IPv6 address long ago keeps the other endpoint.
     swarm.announce(Visitor {
@@ -446,7 +464,9 @@ fn sweep_removes_the_silent_in_bounded_steps() {
     let mut from = Some(usize::MAX);
     let mut steps = 0;
     while let Some(at) = from {
-        from = swarm.torrent.sweep(at, 100, UnixTime(NOW.0 + 1), |_| true);
+        from = swarm
+            .torrent
+            .sweep(at, 100, UnixTime(NOW.0 + 1), |_| true, &swarm.slots);
         swarm.check();
         steps += 1;
     }
@@ -465,7 +485,7 @@ fn sweep_removes_members_who_are_not_to_stay() {
     }
     swarm
         .torrent
-        .sweep(usize::MAX, 100, NOW, |user| user != UserId(2));
+        .sweep(usize::MAX, 100, NOW, |user| user != UserId(2), &swarm.slots);
     swarm.check();
     assert_eq!(swarm.users(), HashSet::from([(1, 1), (3, 1)]));
 }
@@ -491,7 +511,7 @@ proptest! {
             }
             if wait > 3900 {
                 let oldest = UnixTime(now.0 - 60);
-                while swarm.torrent.sweep(usize::MAX, 1 << 20, oldest, |_| true).is_some() {}
+                while swarm.torrent.sweep(usize::MAX, 1 << 20, oldest, |_| true, &swarm.slots).is_some() {}
                 model.retain(|_, (_, seen)| *seen >= oldest);
                 swarm.check();
             }
