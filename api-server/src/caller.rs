@@ -13,6 +13,7 @@ use crate::credentials::read_api_key;
 use crate::problem::Problem;
 use crate::scope::{Scope, Scopes};
 use crate::site::Site;
+use crate::throttle::{Counted, allow_member};
 
 /// A member who has shown an access token, or an API key that may do this: `read` for GET, `write` for the rest.
 #[derive(Clone, Debug)]
@@ -45,7 +46,10 @@ pub(crate) struct Downloader(pub(crate) Caller);
 
 /// An API key that nobody has looked at yet: `apikey=`, as programs send it that know of no headers, or else a bearer.
 #[derive(Clone)]
-pub(crate) struct ShownKey(pub(crate) Option<String>);
+pub(crate) struct ShownKey {
+    pub(crate) key: Option<String>,
+    pub(crate) counted: Counted,
+}
 
 /// A caller who moderates.
 #[derive(Clone, Debug)]
@@ -95,11 +99,17 @@ async fn read(parts: &Parts, site: &Site, scopes: &[Scope]) -> Result<Caller, Pr
     if let Some(login) = site.credentials.read_access(shown) {
         let found = site.store.login_user(login).await?;
         let user = found.ok_or(Problem::UNAUTHENTICATED)?;
-        active(&user)?;
+        admit(site, &counted(parts), &user).await?;
         let via = Via::Login(login);
         return Ok(Caller { user, via });
     }
-    by_api_key(site, shown, scopes).await
+    by_api_key(site, shown, scopes, &counted(parts)).await
+}
+
+/// Every request has one: without, this counts for itself.
+fn counted(parts: &Parts) -> Counted {
+    let counted = parts.extensions.get::<Counted>();
+    counted.cloned().unwrap_or_default()
 }
 
 fn bearer(parts: &Parts) -> Option<&str> {
@@ -122,6 +132,7 @@ pub(crate) async fn by_api_key(
     site: &Site,
     text: &str,
     needed: &[Scope],
+    counted: &Counted,
 ) -> Result<Caller, Problem> {
     let (id, digest) = read_api_key(text).ok_or(Problem::UNAUTHENTICATED)?;
     let found = site.store.find_api_key(id).await?;
@@ -130,16 +141,16 @@ pub(crate) async fn by_api_key(
     if !is_it || key.expires_at.is_some_and(|end| end <= site.now()) {
         return Err(Problem::UNAUTHENTICATED);
     }
-    active(&user)?;
+    admit(site, counted, &user).await?;
     let scopes = Scopes::read(&key.scopes);
     scopes.need_one_of(needed)?;
     let via = Via::ApiKey(scopes);
     Ok(Caller { user, via })
 }
 
-fn active(user: &User) -> Result<(), Problem> {
+async fn admit(site: &Site, counted: &Counted, user: &User) -> Result<(), Problem> {
     match user.status {
-        MemberStatus::Active => Ok(()),
+        MemberStatus::Active => allow_member(site, counted, user).await,
         MemberStatus::Disabled => Err(Problem::DISABLED),
     }
 }
@@ -176,7 +187,7 @@ impl FromRequestParts<Site> for Downloader {
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
         let scopes = [Scope::Read, Scope::Feeds];
         let caller = match key_in_query(parts) {
-            Some(key) => by_api_key(site, &key, &scopes).await?,
+            Some(key) => by_api_key(site, &key, &scopes, &counted(parts)).await?,
             None => read(parts, site, &scopes).await?,
         };
         Ok(Self(caller))
@@ -188,9 +199,10 @@ impl FromRequestParts<Site> for ShownKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &Site) -> Result<Self, Infallible> {
         let in_query = key_in_query(parts);
-        Ok(Self(
-            in_query.or_else(|| bearer(parts).map(ToOwned::to_owned)),
-        ))
+        Ok(Self {
+            key: in_query.or_else(|| bearer(parts).map(ToOwned::to_owned)),
+            counted: counted(parts),
+        })
     }
 }
 

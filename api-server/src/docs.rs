@@ -37,7 +37,7 @@ downloads take it as `apikey=` in the address, too: whoever reads that, in a pro
 
 Errors are RFC 9457 problems (`application/problem+json`): `type` names the kind and never changes, `detail` and `errors` say \
 what is wrong and what would be right. A POST with an `Idempotency-Key` is done once, however often it is sent within a \
-day: the first answer comes again. Without an answer, as after a crash, it may be sent again after two minutes. Replies say by `RateLimit` how many requests are left. Each reply has an `X-Request-Id`, which the log has too.";
+day: the first answer comes again. Without an answer, as after a crash, it may be sent again after two minutes. Replies say by `RateLimit` how many requests are left: to your address, and to you, as your class has it. Each reply has an `X-Request-Id`, which the log has too.";
 
 /// The OpenAPI document, as `/openapi.json` serves it.
 pub fn document() -> OpenApi {

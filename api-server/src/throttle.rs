@@ -2,11 +2,13 @@
 //! draft-ietf-httpapi-ratelimit-headers).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use store::{User, UserRole};
 use tracker_core::proxy::client_ip;
 
 use crate::limits::{Quota, Standing};
@@ -61,22 +63,58 @@ pub(crate) async fn throttle(
     });
     let address = Address(client_ip(request.headers(), socket, &site.proxies));
     request.extensions_mut().insert(address);
-    let Some(most) = site.live.load().requests_per_minute else {
-        return next.run(request).await;
+    let counted = Counted::default();
+    request.extensions_mut().insert(counted.clone());
+    let of_address = match site.live.load().requests_per_minute {
+        Some(most) => {
+            let quota = Quota {
+                name: "requests",
+                most,
+                secs: 60,
+            };
+            let who = counted_as(address.0);
+            Some(site.limits.count(quota, &who, site.now()).await)
+        }
+        None => None,
     };
-    let quota = Quota {
-        name: "requests",
-        most,
-        secs: 60,
+    let mut response = match of_address {
+        Some(standing) if standing.is_over() => too_many(&standing).into_response(),
+        _ => next.run(request).await,
     };
-    let who = counted_as(address.0);
-    let standing = site.limits.count(quota, &who, site.now()).await;
-    let mut response = match standing.is_over() {
-        true => too_many(&standing).into_response(),
-        false => next.run(request).await,
-    };
-    show(&standing, response.headers_mut());
+    let standings = [of_address, counted.0.get().copied()];
+    show(standings.iter().flatten(), response.headers_mut());
     response
+}
+
+/// How the member stands whose request it is, once that is known. However often it is asked who calls, a request is one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counted(Arc<OnceLock<Standing>>);
+
+/// Once it is known who calls: each has what their class has, from wherever. Staff have work to do.
+pub(crate) async fn allow_member(
+    site: &Site,
+    counted: &Counted,
+    user: &User,
+) -> Result<(), Problem> {
+    let privileges = site.economy.class(user.class).privileges;
+    let most = privileges.requests_per_minute;
+    if most == 0 || user.role >= UserRole::Staff {
+        return Ok(());
+    }
+    let standing = match counted.0.get() {
+        Some(standing) => *standing,
+        None => {
+            let quota = Quota {
+                name: "member",
+                most,
+                secs: 60,
+            };
+            let who = user.id.0.to_string();
+            let standing = site.limits.count(quota, &who, site.now()).await;
+            *counted.0.get_or_init(|| standing)
+        }
+    };
+    pass(&standing)
 }
 
 /// Where a request came from.
@@ -99,9 +137,12 @@ pub(crate) async fn allow_registration(site: &Site, address: Address) -> Result<
 }
 
 async fn allow(site: &Site, quota: Quota, who: &str) -> Result<(), Problem> {
-    let standing = site.limits.count(quota, who, site.now()).await;
+    pass(&site.limits.count(quota, who, site.now()).await)
+}
+
+fn pass(standing: &Standing) -> Result<(), Problem> {
     match standing.is_over() {
-        true => Err(too_many(&standing)),
+        true => Err(too_many(standing)),
         false => Ok(()),
     }
 }
@@ -114,16 +155,20 @@ fn too_many(standing: &Standing) -> Problem {
     }
 }
 
-fn show(standing: &Standing, headers: &mut HeaderMap) {
-    let Quota { name, most, secs } = standing.quota;
-    let (left, reset) = (standing.remaining(), standing.reset);
-    for (header, text) in [
-        (RATE_LIMIT_POLICY, format!("\"{name}\";q={most};w={secs}")),
-        (RATE_LIMIT, format!("\"{name}\";r={left};t={reset}")),
-    ] {
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            headers.insert(header, value);
-        }
+/// Each header is a list, with one member for each quota.
+fn show<'s>(standings: impl Iterator<Item = &'s Standing>, headers: &mut HeaderMap) {
+    let (mut policies, mut limits) = (Vec::new(), Vec::new());
+    for standing in standings {
+        let Quota { name, most, secs } = standing.quota;
+        let (left, reset) = (standing.remaining(), standing.reset);
+        policies.push(format!("\"{name}\";q={most};w={secs}"));
+        limits.push(format!("\"{name}\";r={left};t={reset}"));
+    }
+    for (header, list) in [(RATE_LIMIT_POLICY, policies), (RATE_LIMIT, limits)] {
+        match HeaderValue::from_str(&list.join(", ")) {
+            Ok(value) if !value.is_empty() => headers.insert(header, value),
+            _ => None,
+        };
     }
 }
 

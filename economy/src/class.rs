@@ -40,7 +40,7 @@ pub struct Privileges {
     pub upload_percent: u16,
     /// Days until an unused freeleech token is worth nothing; 0: never.
     pub token_days: u32,
-    /// Requests to the API; 0: the site's `api.requests_per_minute`.
+    /// Requests to the API; 0: no limit beside the site's `api.requests_per_minute` for each address.
     pub requests_per_minute: u32,
 }
 

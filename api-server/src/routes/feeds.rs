@@ -27,7 +27,8 @@ pub(super) fn routes() -> OpenApiRouter<Site> {
 
 /// Torznab: open torrents, the newest first, with links that need nothing but your API key (scope `feeds` or `read`), which is
 /// in them. `caps` needs no key. Refusals are `<error code= description=>` with Newznab's codes and status 200, as programs
-/// read why only then; what is no fault of the question has its own status, and the code 900.
+/// read why only then; what is no fault of the question has its own status, and the code 900, and who comes too often a 429, and the
+/// code 500.
 #[utoipa::path(
     get,
     path = "/torznab/api",
@@ -46,13 +47,13 @@ pub(super) fn routes() -> OpenApiRouter<Site> {
 )]
 async fn torznab(
     State(site): State<Site>,
-    ShownKey(key): ShownKey,
+    shown: ShownKey,
     place: Result<Place, Problem>,
     asked: Result<Asked<TorznabQuery>, Problem>,
 ) -> Response {
     let answer = async {
         let Asked(asked) = asked?;
-        feeds::torznab(&site, key.as_deref(), &place?, asked).await
+        feeds::torznab(&site, &shown, &place?, asked).await
     };
     match answer.await {
         Ok(Answer::Caps(body)) => ([(header::CONTENT_TYPE, XML)], body).into_response(),
@@ -99,12 +100,12 @@ fn refuse(refusal: Refusal) -> Response {
 )]
 async fn rss(
     State(site): State<Site>,
-    ShownKey(key): ShownKey,
+    shown: ShownKey,
     place: Place,
     known: Known,
     Asked(asked): Asked<RssQuery>,
 ) -> Result<Response, Problem> {
-    let feed = feeds::rss(&site, key.as_deref(), &place, asked).await?;
+    let feed = feeds::rss(&site, &shown, &place, asked).await?;
     Ok(known.answer_with(FEED, feed))
 }
 

@@ -139,7 +139,7 @@ pub struct PrivilegesView {
     pub upload_percent: u16,
     /// Days until an unused freeleech token is worth nothing; 0: never.
     pub token_days: u32,
-    /// Requests to the API; 0: no limit beside the site's own.
+    /// Requests to the API that you may make a minute, from wherever; 0: no limit beside the site's own for each address.
     pub requests_per_minute: u32,
 }
 

@@ -10,7 +10,7 @@ use store::{Listed, Sight, Sort, TorrentQuery};
 use utoipa::IntoParams;
 
 use super::torrents::{self, Category, SEARCH_MAX, TorrentView};
-use crate::caller::by_api_key;
+use crate::caller::{ShownKey, by_api_key};
 use crate::page::Paging;
 use crate::problem::Problem;
 use crate::scope::Scope;
@@ -120,7 +120,7 @@ struct Search {
 /// `caps` is for everybody, as programs ask for it before they have a key.
 pub(crate) async fn torznab(
     site: &Site,
-    key: Option<&str>,
+    shown: &ShownKey,
     place: &Place,
     asked: TorznabQuery,
 ) -> Result<Answer, Refusal> {
@@ -135,8 +135,9 @@ pub(crate) async fn torznab(
         _ => return Err(Refusal::new(202, "No such function")),
     }
     // Sonarr and Prowlarr know these two words, and ask for the key.
+    let key = shown.key.as_deref();
     let key = key.ok_or_else(|| Refusal::new(200, "Missing parameter"))?;
-    admit(site, key).await?;
+    admit(site, key, shown).await?;
     let search = asked.search(function)?;
     let limit = match number("limit", asked.limit.as_deref())? {
         None | Some(0) => ITEMS_MAX,
@@ -178,14 +179,14 @@ pub(crate) async fn torznab(
 /// The newest torrents.
 pub(crate) async fn rss(
     site: &Site,
-    key: Option<&str>,
+    shown: &ShownKey,
     place: &Place,
     asked: RssQuery,
 ) -> Result<Vec<u8>, Problem> {
-    let key = key.ok_or_else(|| {
+    let key = shown.key.as_deref().ok_or_else(|| {
         Problem::UNAUTHENTICATED.detail("a feed takes an API key: `apikey=` in its address")
     })?;
-    admit(site, key).await?;
+    admit(site, key, shown).await?;
     let paging = Paging {
         limit: asked.limit,
         cursor: None,
@@ -223,8 +224,8 @@ pub(crate) async fn rss(
     Feed { key, place }.rss(&rows)
 }
 
-async fn admit(site: &Site, key: &str) -> Result<(), Problem> {
-    by_api_key(site, key, &[Scope::Feeds, Scope::Read]).await?;
+async fn admit(site: &Site, key: &str, shown: &ShownKey) -> Result<(), Problem> {
+    by_api_key(site, key, &[Scope::Feeds, Scope::Read], &shown.counted).await?;
     Ok(())
 }
 
@@ -542,6 +543,8 @@ impl From<Problem> for Refusal {
             (101, "Account suspended")
         } else if is(&Problem::FORBIDDEN) {
             (102, "Insufficient privileges/not authorized")
+        } else if is(&Problem::TOO_MANY) {
+            (500, "Request limit reached")
         } else if problem.status < 500 {
             (201, "Incorrect parameter")
         } else {
@@ -561,7 +564,11 @@ impl From<Problem> for Refusal {
         Self {
             code,
             description,
-            status: if code == 900 { problem.status } else { 200 },
+            // Programs know 429, and come again when it says so.
+            status: match code {
+                500 | 900 => problem.status,
+                _ => 200,
+            },
             retry_after: problem.retry_after,
         }
     }
@@ -587,6 +594,10 @@ mod tests {
             retry_after: Some(5),
             ..Problem::UNAVAILABLE
         };
+        let often = Problem {
+            retry_after: Some(7),
+            ..Problem::TOO_MANY
+        };
         for (problem, code, status, retry_after) in [
             (Problem::UNAUTHENTICATED, 100, 200, None),
             (Problem::DISABLED, 101, 200, None),
@@ -594,6 +605,7 @@ mod tests {
             (Problem::invalid("q", "less"), 201, 200, None),
             (away, 900, 503, Some(5)),
             (Problem::INTERNAL, 900, 500, None),
+            (often, 500, 429, Some(7)),
         ] {
             let refusal = Refusal::from(problem);
             let found = (refusal.code, refusal.status, refusal.retry_after);

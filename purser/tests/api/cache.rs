@@ -1,6 +1,6 @@
 //! Answers that are kept for some seconds, alone and shared by processes.
 
-use crate::people::{Caller, Club, PASSWORD};
+use crate::people::{Caller, Club, PASSWORD, patient_site};
 use crate::redis::Redis;
 use crate::site::{Database, Site, until};
 
@@ -45,7 +45,7 @@ fn what_is_kept_grows_old_and_is_counted_again() {
 fn two_api_processes_show_what_one_has_found_out_and_go_on_without_redis() {
     let mut redis = Redis::start();
     let url = redis.url();
-    let site = Site::new(Database::Postgres);
+    let site = patient_site(Database::Postgres);
     let env = [
         ("REDIS_URL", url.as_str()),
         ("PURSER__API__REQUESTS_PER_MINUTE", "0"),

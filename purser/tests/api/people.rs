@@ -5,6 +5,17 @@ use serde_json::json;
 
 use crate::site::{Database, Server, Site};
 
+/// Lets newbies ask for as much as they like: tests ask again and again until something has happened.
+pub(crate) const NEWBIES_UNLIMITED: &str = "[classes.newbie]\nrequests_per_minute = 0\n";
+
+/// A site whose newbies ask for as much as they like.
+pub(crate) fn patient_site(database: Database) -> Site {
+    let site = Site::new(database);
+    site.write("economy.toml", NEWBIES_UNLIMITED);
+    site.write("config.toml", "[credits]\npolicy = \"economy.toml\"\n");
+    site
+}
+
 /// A running site and its API.
 pub(crate) struct Club {
     pub(crate) site: Site,
@@ -12,13 +23,13 @@ pub(crate) struct Club {
 }
 
 impl Club {
-    /// Without a limit of requests: tests ask again and again until something has happened.
+    /// Without a limit of requests.
     pub(crate) fn open(database: Database) -> Self {
         Self::open_with(database, &[("PURSER__API__REQUESTS_PER_MINUTE", "0")])
     }
 
     pub(crate) fn open_with(database: Database, env: &[(&str, &str)]) -> Self {
-        let site = Site::new(database);
+        let site = patient_site(database);
         let server = site.start_with("serve", env);
         Self { site, server }
     }
