@@ -136,6 +136,7 @@ fn read_seeding(mut section: Section<'_>) -> Result<Seeding, PolicyError> {
     let seeding = Seeding {
         base_milli_per_hour: section.number("base_milli_per_hour", 0..=MOST_MILLI_PER_GIB)?,
         cap_milli_per_hour: section.number("cap_milli_per_hour", 0..=MOST_MILLI)?,
+        full_balance_milli: section.number("full_balance_milli", 0..=MOST_MILLI)?,
         full_size: section.size("full_size", 1..=1 << 44)?,
         rarity_bonus_percent: section.number("rarity_bonus_percent", 0..=10_000)?,
         age_bonus_percent: section.number("age_bonus_percent", 0..=10_000)?,
@@ -147,6 +148,13 @@ fn read_seeding(mut section: Section<'_>) -> Result<Seeding, PolicyError> {
         return Err(section.refuse(
             &["cap_milli_per_hour", "base_milli_per_hour"],
             format!("{cap} is less than base_milli_per_hour ({base}): one GiB would be over it"),
+        ));
+    }
+    let full = seeding.full_balance_milli;
+    if full > 0 && full < cap {
+        return Err(section.refuse(
+            &["full_balance_milli", "cap_milli_per_hour"],
+            format!("{full} is less than cap_milli_per_hour ({cap}): one hour would fill it"),
         ));
     }
     Ok(seeding)

@@ -19,7 +19,7 @@ use crate::class::{Standing, Verdict, judge};
 use crate::policy::Policy;
 use crate::price::{Factors, cost_milli, earned_milli, payable_milli};
 use crate::ratio::{Watch, watch};
-use crate::seeding::{Seeded, capped_milli, reward_millionths};
+use crate::seeding::{Seeded, payout_milli, reward_millionths};
 use crate::shop::{Item, NoDeal, Ware, buy};
 use crate::snatch::{Snatch, SnatchState, judge_snatch};
 use crate::window::{Counted, Who, Window, count};
@@ -593,8 +593,8 @@ impl State {
                 reward.saturating_mul(secs.into()) / u128::from(HOUR_SECS)
             });
         }
-        let issued = capped_milli(&rules.policy.seeding, sum);
         let account = &mut self.account;
+        let issued = payout_milli(&rules.policy.seeding, account.balance_milli, sum);
         account.seeding_milli = account.seeding_milli.saturating_add(issued);
         account.balance_milli = account.balance_milli.saturating_add(issued);
         issued

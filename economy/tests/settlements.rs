@@ -1,6 +1,9 @@
 //! From announces to entries, as a ledger would keep them: whatever the order of its work, the sums are the same.
 
+use economy::policy::Policy;
 use economy::price::{Earning, Factors, cost_milli, earned_milli, payable_milli};
+use economy::seeding::{Seeded, hourly_milli};
+use economy::shop::{buy, give};
 use economy::window::{Counted, Scope, Who, Window, count};
 use proptest::prelude::*;
 use tracker_core::accounting::Counters;
@@ -110,7 +113,87 @@ fn run(
     (ledger, entries)
 }
 
+const MEMBERS: usize = 4;
+
+/// What may happen to a member's credit.
+#[derive(Clone, Debug)]
+enum Event {
+    Traffic { uploaded: u64, downloaded: u64 },
+    Seeding { bytes: u64, seeders: u32 },
+    Purchase { item: usize },
+    Gift { to: usize, milli: i64 },
+}
+
+fn event() -> impl Strategy<Value = (usize, Event)> {
+    let gib = || 0..5000_u64 << 30;
+    let event = prop_oneof![
+        (gib(), gib()).prop_map(|(uploaded, downloaded)| Event::Traffic {
+            uploaded,
+            downloaded
+        }),
+        (gib(), 0..5_u32).prop_map(|(bytes, seeders)| Event::Seeding { bytes, seeders }),
+        (0..5_usize).prop_map(|item| Event::Purchase { item }),
+        (0..MEMBERS, -1000..3_000_000_i64).prop_map(|(to, milli)| Event::Gift { to, milli }),
+    ];
+    (0..MEMBERS, event)
+}
+
 proptest! {
+    /// Whatever members do with whom: each balance is the sum of its entries, gifts make nothing, and none is below 0 unless
+    /// downloads may take it there.
+    #[test]
+    fn entries_sum_to_balances_and_gifts_to_nothing(
+        events in proptest::collection::vec(event(), 0..60), rules in prop_oneof![earning(true), earning(false)]
+    ) {
+        let policy = Policy::default();
+        let mut ledgers = vec![Ledger::default(); MEMBERS];
+        let mut entries = vec![Vec::new(); MEMBERS];
+        let mut gifts = 0;
+        for (who, event) in events {
+            match event {
+                Event::Traffic { uploaded, downloaded } => {
+                    let [uploaded, downloaded] = [uploaded, downloaded].map(|bytes| u128::from(bytes) * 100);
+                    let more = Counted { uploaded, downloaded };
+                    ledgers[who].counted = ledgers[who].counted.saturating_add(more);
+                    let (earned, paid) = ledgers[who].settle(&rules.0, rules.1);
+                    entries[who].extend([earned, -paid]);
+                }
+                Event::Seeding { bytes, seeders } => {
+                    let seeded = Seeded { size: bytes, seeders, age_secs: 0 };
+                    let paid = hourly_milli(&policy.seeding, ledgers[who].balance, [seeded].into_iter());
+                    prop_assert!(paid >= 0);
+                    ledgers[who].balance += paid;
+                    entries[who].push(paid);
+                }
+                Event::Purchase { item } => {
+                    let item = &policy.shop.items[item];
+                    if let Ok(left) = buy(ledgers[who].balance, item) {
+                        prop_assert!(left >= 0, "debt is for traffic");
+                        ledgers[who].balance = left;
+                        entries[who].push(-i64::from(item.price_milli));
+                    }
+                }
+                // To oneself there are none.
+                Event::Gift { to, milli } if to != who => {
+                    let (from, of) = (ledgers[who].balance, ledgers[to].balance);
+                    if let Ok((left, right)) = give(from, of, milli) {
+                        prop_assert!(left >= 0, "debt is for traffic");
+                        (ledgers[who].balance, ledgers[to].balance) = (left, right);
+                        entries[who].push(left - from);
+                        entries[to].push(right - of);
+                        gifts += (left - from) + (right - of);
+                    }
+                }
+                Event::Gift { .. } => {}
+            }
+        }
+        prop_assert_eq!(gifts, 0);
+        for (ledger, entries) in ledgers.iter().zip(entries) {
+            prop_assert_eq!(ledger.balance, entries.iter().sum::<i64>());
+            prop_assert!(rules.0.allow_debt || ledger.balance >= 0);
+        }
+    }
+
     #[test]
     fn however_it_is_cut_into_settlements_the_sum_is_the_same(
         announces in announces(), windows in windows(), rules in earning(true)

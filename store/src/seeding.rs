@@ -1,7 +1,8 @@
 //! What members get for keeping torrents alive: once an hour, for what they seed at that moment.
 //!
 //! A member's row says for which hour they were paid last: whoever was paid isn't paid again, by a run that follows one that
-//! died, or by two at once. An hour in which nobody ran it is nobody's: who seeded then isn't known any more.
+//! died, or by two at once. An hour in which nobody ran it is nobody's: who seeded then isn't known any more. What the balance
+//! takes of the reward goes by what it is in the transaction that pays.
 
 use economy::seeding::{self, Seeded, Seeding};
 use futures_util::TryStreamExt;
@@ -39,10 +40,10 @@ struct SeededRow {
     created_at: i64,
 }
 
-/// What a member is to get.
+/// What a member is to get, before their balance is looked at.
 struct Reward {
     user: i64,
-    milli: i64,
+    sum_millionths: u128,
     torrents: u64,
     bytes: u64,
 }
@@ -77,26 +78,33 @@ impl Store {
                 rewards.add(&row)?;
                 if rewards.rewards.len() >= members_at_a_time as usize {
                     let some = std::mem::take(&mut rewards.rewards);
-                    paid += self.pay_members(&some, hour, now).await?;
+                    paid += self.pay_members(rules, &some, hour, now).await?;
                 }
             }
         });
         let rest = rewards.done();
         if !rest.is_empty() {
-            paid += self.pay_members(&rest, hour, now).await?;
+            paid += self.pay_members(rules, &rest, hour, now).await?;
         }
         Ok(paid)
     }
 
-    async fn pay_members(&self, rewards: &[Reward], hour: i64, at: UnixTime) -> Result<u64> {
+    async fn pay_members(
+        &self,
+        rules: &Seeding,
+        rewards: &[Reward],
+        hour: i64,
+        at: UnixTime,
+    ) -> Result<u64> {
         in_transaction!(self, |tx| {
-            pay_members(&mut tx, rewards, hour, at).await?
+            pay_members(&mut tx, rules, rewards, hour, at).await?
         })
     }
 }
 
 async fn pay_members(
     tx: &mut impl Books,
+    rules: &Seeding,
     rewards: &[Reward],
     hour: i64,
     at: UnixTime,
@@ -111,7 +119,8 @@ async fn pay_members(
         account.seeding_paid_hour = hour;
         // Both are in the order of members.
         if let Some(reward) = rewards.find(|reward| reward.user == account.user) {
-            entries.extend(account.enter(CreditKind::Seeding, reward.milli, || {
+            let milli = seeding::payout_milli(rules, account.balance_milli, reward.sum_millionths);
+            entries.extend(account.enter(CreditKind::Seeding, milli, || {
                 let (torrents, size) =
                     (notes::torrents(reward.torrents), notes::size(reward.bytes));
                 format!("{torrents}, {size}, {}", notes::hour(hour))
@@ -153,14 +162,14 @@ impl<'a> Rewards<'a> {
         self.rewards
     }
 
-    /// The member's sum, if it is worth an entry.
+    /// The member's sum, if it is worth an entry to whoever holds nothing.
     fn close(&mut self) {
-        let milli = seeding::hourly_milli(self.rules, self.seeded.iter().copied());
-        if milli > 0 {
+        let sum_millionths = seeding::sum_millionths(self.rules, self.seeded.iter().copied());
+        if seeding::payout_milli(self.rules, 0, sum_millionths) > 0 {
             let sizes = self.seeded.iter().map(|torrent| torrent.size);
             self.rewards.push(Reward {
                 user: self.user,
-                milli,
+                sum_millionths,
                 torrents: self.seeded.len() as u64,
                 bytes: sizes.fold(0, u64::saturating_add),
             });

@@ -284,12 +284,20 @@ fn what_is_wrong_is_refused_with_its_line_and_the_reason() {
         ),
         // Right by themselves, and wrong side by side.
         (
-            "[seeding]\nbase_milli_per_hour = 1001",
-            "line 2: seeding.cap_milli_per_hour: 1000 is less than base_milli_per_hour (1001): one GiB would be over it",
+            "[seeding]\nbase_milli_per_hour = 20_001",
+            "line 2: seeding.cap_milli_per_hour: 20000 is less than base_milli_per_hour (20001): one GiB would be over it",
         ),
         (
             "[seeding]\nbase_milli_per_hour = 5\ncap_milli_per_hour = 4",
             "line 3: seeding.cap_milli_per_hour: 4 is less than ",
+        ),
+        (
+            "[seeding]\ncap_milli_per_hour = 2000\nfull_balance_milli = 1999",
+            "line 3: seeding.full_balance_milli: 1999 is less than cap_milli_per_hour (2000): one hour would fill it",
+        ),
+        (
+            "[seeding]\nfull_balance_milli = 1_000_000_001",
+            "line 2: seeding.full_balance_milli: 1000000001 is not a whole number from 0 to 1000000000",
         ),
         (
             "[hit_and_run]\nwarn_before_days = 15",
@@ -397,8 +405,10 @@ fn what_is_wrong_is_refused_with_its_line_and_the_reason() {
 fn what_is_just_right_is_taken() {
     let table = [
         "[earning]\nupload_milli_per_gib = 1_000_000",
-        "[seeding]\nbase_milli_per_hour = 1000",
+        "[seeding]\nbase_milli_per_hour = 20_000",
         "[seeding]\nfull_size = 1",
+        "[seeding]\ncap_milli_per_hour = 2000\nfull_balance_milli = 2000",
+        "[seeding]\nfull_balance_milli = 0",
         "[classes.member]\nupload_percent = 1000\nmin_uploaded = \"250 GiB\"",
         "[classes.trusted]\nmin_ratio_milli = 600",
         "[classes.elite]\nmin_age_days = 29_256\nmin_seed_hours = 702_144",

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::GIB;
+use crate::seeding::hourly_milli;
 use crate::window::Scope;
 
 const DAY: u32 = 86_400;
@@ -110,23 +111,22 @@ fn seeding_is_paid_as_the_rule_has_it() {
         ..History::default()
     };
     let outcome = run(rules(&policy, &[]), &history, 24, &[]);
-    let paid = |seeders: u32, hours: Range<u32>| -> i64 {
-        hours
-            .map(|hour| {
-                let torrent = Seeded {
-                    size: large.size,
-                    seeders,
-                    age_secs: hour * 3600,
-                };
-                crate::seeding::hourly_milli(&policy.seeding, [torrent].into_iter())
-            })
-            .sum()
+    // How many seeded it, hour by hour.
+    let paid = |seeders: &[u32]| {
+        (0..).zip(seeders).fold(0, |balance, (hour, seeders)| {
+            let torrent = Seeded {
+                size: large.size,
+                seeders: *seeders,
+                age_secs: hour * 3600,
+            };
+            balance + hourly_milli(&policy.seeding, balance, [torrent].into_iter())
+        })
     };
     assert_eq!(
         outcome.accounts[0].seeding_milli,
-        paid(2, 0..4) + paid(1, 4..10)
+        paid(&[2, 2, 2, 2, 1, 1, 1, 1, 1, 1])
     );
-    assert_eq!(outcome.accounts[1].seeding_milli, paid(2, 0..4));
+    assert_eq!(outcome.accounts[1].seeding_milli, paid(&[2; 4]));
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn settling_in_the_shop_takes_the_price_and_the_hit_and_run() {
     let mut simulation = Simulation::new(rules(&policy, &[]), &history, START);
     assert!(simulation.buy(UserId(1), item).is_err(), "no money");
     for hour in 0..20 * 24 {
-        let rich = row(1, 2, 200 * GIB, 0); // in another torrent
+        let rich = row(1, 2, 2100 * GIB, 0); // in another torrent
         simulation.hour(if hour == 0 {
             std::slice::from_ref(&rich)
         } else {
@@ -204,7 +204,7 @@ fn settling_in_the_shop_takes_the_price_and_the_hit_and_run() {
     let outcome = simulation.finish();
     assert!(!outcome.accounts[0].is_suspended);
     assert_eq!(outcome.accounts[0].balance_milli, 100_000);
-    assert_eq!(outcome.days.last().unwrap().spent_milli, 100_000);
+    assert_eq!(outcome.days.last().unwrap().spent_milli, 2_000_000);
 }
 
 #[test]

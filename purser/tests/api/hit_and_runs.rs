@@ -26,7 +26,7 @@ fn hit_and_runs(who: &Caller) -> Value {
 
 fn a_snatch_is_open_warned_and_a_hit_and_run_until_it_is_settled(database: Database) {
     let club = Club::open(database);
-    let ann = rich(&club, "ann", 150_000);
+    let ann = rich(&club, "ann", 3_000_000);
     let made = ann.post("/api/user/tokens/", json!({})).json();
     let key = made["token"].as_str().unwrap();
     let hash = club.site.add_torrent();
@@ -66,14 +66,14 @@ fn a_snatch_is_open_warned_and_a_hit_and_run_until_it_is_settled(database: Datab
     let class = ann.get("/api/credits/class/").json();
     assert_eq!(class["standing"]["open_hit_and_runs"], 1);
     // Others have nothing to do with it.
-    let bob = rich(&club, "bob", 150_000);
+    let bob = rich(&club, "bob", 3_000_000);
     assert_eq!((owed(&bob), hit_and_runs(&bob)), (vec![], json!(0)));
     let body = json!({ "info_hash": hash.replace('%', "") });
     let settle = |who: &Caller| buy(who, "settle-hit-and-run", body.clone());
     settle(&bob).is_problem(409, "conflict");
     let settled = settle(&ann);
     assert_eq!(settled.status, 201, "{settled:?}");
-    assert_eq!(settled.json()["transaction"]["amount_milli"], -100_000);
+    assert_eq!(settled.json()["transaction"]["amount_milli"], -2_000_000);
     assert_eq!((owed(&ann), hit_and_runs(&ann)), (vec![], json!(0)));
     let problem = settle(&ann).is_problem(409, "conflict");
     assert_eq!(problem["detail"], "you owe this torrent nothing");

@@ -71,10 +71,11 @@ fn traffic_and_seeding_come_to_the_account_once(database: Database) {
     let club = Club::open(database);
     let ann = ann_shares(&club);
     club.site.run("update-stats");
-    // Three credits, and 10 GiB of a new torrent that nobody else seeds: three times ten thousandths each.
-    let once = expected(&[("seeding", 300), ("upload", 3000)]);
+    // Three credits, and 10 GiB of a new torrent that nobody else seeds: three times 200 thousandths each, but
+    // for what the three credits take of it, 3 of 8000.
+    let once = expected(&[("seeding", 5997), ("upload", 3000)]);
     assert_eq!(entries(&ann), once);
-    assert_eq!(balance(&ann), 3300);
+    assert_eq!(balance(&ann), 8997);
     let listed = ann.all("/api/credits/transactions/");
     let upload = listed.iter().find(|entry| entry["kind"] == "upload");
     let note = upload.unwrap()["note"].as_str().unwrap();
@@ -189,6 +190,6 @@ fn a_job_that_fails_says_why_and_the_others_run(database: Database) {
     club.site.run("update-stats");
     assert_eq!(
         entries(&ann),
-        expected(&[("seeding", 300), ("upload", 3300)])
+        expected(&[("seeding", 5997), ("upload", 3300)])
     );
 }

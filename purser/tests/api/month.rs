@@ -182,11 +182,13 @@ async fn run_jobs(store: &Store, policy: &Policy, at: UnixTime) {
     }
 }
 
-fn entries(who: &Caller, kind: &str) -> Vec<i64> {
+/// Amounts, and the balances after them.
+fn entries(who: &Caller, kind: &str) -> Vec<(i64, i64)> {
     let rows = who.all("/api/credits/transactions/?limit=200");
-    rows.iter()
-        .filter(|row| row["kind"] == kind)
-        .map(|row| row["amount_milli"].as_i64().unwrap())
+    let of_kind = rows.iter().filter(|row| row["kind"] == kind);
+    let number = |row: &Value, key| row[key].as_i64().unwrap();
+    of_kind
+        .map(|row| (number(row, "amount_milli"), number(row, "balance_milli")))
         .collect()
 }
 
@@ -305,7 +307,10 @@ fn thirty_days_come_to_what_they_should(database: Database) {
 
     // An hour's two announces of 64 MiB earn an eighth of a credit, or a quarter at the feast; the first hour has one. The
     // last one is not over.
-    let hours: Vec<i64> = entries(&ann, "upload");
+    let hours = entries(&ann, "upload")
+        .into_iter()
+        .map(|(amount, _)| amount);
+    let hours: Vec<i64> = hours.collect();
     assert_eq!(hours.len(), 30 * 24 - 1);
     assert_eq!(
         hours.last(),
@@ -322,8 +327,8 @@ fn thirty_days_come_to_what_they_should(database: Database) {
     assert_eq!(bridging, 2);
     let paid = entries(&ann, "seeding");
     assert_eq!(paid.len(), 30 * 24);
-    // Newest first; each by the torrent's age at the time, and ann is the only one who seeds it.
-    for (hour, amount) in (0..30 * 24).rev().zip(paid) {
+    // Newest first; each by the torrent's age and her balance at the time, and ann is the only one who seeds it.
+    for (hour, (amount, balance)) in (0..30 * 24).rev().zip(paid) {
         let seeded = Seeded {
             size,
             seeders: 1,
@@ -331,7 +336,7 @@ fn thirty_days_come_to_what_they_should(database: Database) {
         };
         assert_eq!(
             amount,
-            hourly_milli(&policy.seeding, [seeded].into_iter()),
+            hourly_milli(&policy.seeding, balance - amount, [seeded].into_iter()),
             "hour {hour}"
         );
     }

@@ -41,14 +41,14 @@ fn balance(who: &Caller) -> i64 {
 
 fn the_shop_says_what_there_is_and_what_one_can_pay(database: Database) {
     let club = Club::open(database);
-    let ann = rich(&club, "ann", 50_000);
+    let ann = rich(&club, "ann", 1_000_000);
     let shop = ann.get(SHOP).json();
     assert_eq!(shop["next"], Value::Null);
     let items = shop["results"].as_array().unwrap();
     assert_eq!(
         items[0],
         json!({
-            "id": "upload-10-gib", "name": "10 GiB of upload", "what": "upload_credit", "price_milli": 20_000,
+            "id": "upload-10-gib", "name": "10 GiB of upload", "what": "upload_credit", "price_milli": 200_000,
             "bytes": 10_u64 << 30, "hours": null, "needs_info_hash": false, "affordable": true,
         })
     );
@@ -78,7 +78,7 @@ fn the_shop_says_what_there_is_and_what_one_can_pay(database: Database) {
 
 fn what_is_bought_is_paid_and_there(database: Database) {
     let club = Club::open(database);
-    let ann = rich(&club, "ann", 520_000);
+    let ann = rich(&club, "ann", 4_200_000);
     let invite = buy(&ann, "invite", json!({}));
     assert_eq!(invite.status, 201, "{invite:?}");
     let upload = buy(&ann, "upload-10-gib", json!({ "info_hash": null }));
@@ -99,7 +99,7 @@ fn what_is_bought_is_paid_and_there(database: Database) {
     );
     assert_eq!(
         (&paid["amount_milli"], &paid["balance_milli"]),
-        (&json!(-20_000), &json!(0))
+        (&json!(-200_000), &json!(0))
     );
     let listed = ann.get("/api/credits/transactions/").json();
     assert_eq!(listed["results"][0], *paid);
@@ -115,7 +115,7 @@ fn what_is_bought_is_paid_and_there(database: Database) {
 
 fn a_token_leaves_a_torrents_downloads_uncounted(database: Database) {
     let club = Club::open(database);
-    let ann = rich(&club, "ann", 100_000);
+    let ann = rich(&club, "ann", 2_000_000);
     let made = ann.post("/api/user/tokens/", json!({})).json();
     let key = made["token"].as_str().unwrap();
     let hash = club.site.add_torrent();
@@ -136,7 +136,7 @@ fn a_token_leaves_a_torrents_downloads_uncounted(database: Database) {
     assert_eq!(token["ends_at"], receipt["ends_at"]);
     // Another for the same would be for nothing.
     buy(&ann, "freeleech-token", json!({ "info_hash": plain })).is_problem(409, "conflict");
-    assert_eq!(balance(&ann), 50_000);
+    assert_eq!(balance(&ann), 1_000_000);
     let announce = |rest: &str| club.server.announce_when_known(key, &hash, 6881, rest);
     announce("uploaded=0&downloaded=0&left=100&event=started");
     announce("uploaded=20&downloaded=60&left=40");
@@ -150,7 +150,7 @@ fn a_token_leaves_a_torrents_downloads_uncounted(database: Database) {
 
 fn wrong_purchases_are_refused_and_nothing_is_paid(database: Database) {
     let club = Club::open(database);
-    let ann = rich(&club, "ann", 400_000);
+    let ann = rich(&club, "ann", 3_900_000);
     let hash = club.site.add_torrent().replace('%', "");
     let body = |hash: &str| json!({ "info_hash": hash });
     for item in ["nothing", "Invite", "%00", "a%2Fb"] {
@@ -175,7 +175,7 @@ fn wrong_purchases_are_refused_and_nothing_is_paid(database: Database) {
     buy(&club.admin(), "freeleech-token", body(&hash)).minds(&["info_hash"]);
     buy(&club.anonymous(), "invite", json!({})).is_problem(401, "unauthenticated");
     buy(&ann.bot(&["read"]), "invite", json!({})).is_problem(403, "forbidden");
-    assert_eq!(balance(&ann), 400_000);
+    assert_eq!(balance(&ann), 3_900_000);
     let entries: Vec<(i64,)> = club.site.rows("select count(*) from credit_entries");
     assert_eq!(entries, [(1,)]);
 }
@@ -194,7 +194,7 @@ fn at_once(count: usize, ask: impl Fn(usize) -> Answer + Sync) -> Vec<Answer> {
 
 fn money_for_one_buys_one(database: Database) {
     let club = Club::open(database);
-    let ann = rich(&club, "ann", 39_999);
+    let ann = rich(&club, "ann", 399_999);
     let answers = at_once(6, |_| buy(&ann, "upload-10-gib", json!({})));
     let mut done = 0;
     for answer in answers {
@@ -204,14 +204,14 @@ fn money_for_one_buys_one(database: Database) {
         }
     }
     assert_eq!(done, 1);
-    assert_eq!(balance(&ann), 19_999);
+    assert_eq!(balance(&ann), 199_999);
     let stats = ann.get("/api/user/stats/").json();
     assert_eq!(stats["credited_uploaded"], 10_u64 << 30);
 }
 
 fn a_purchase_with_a_key_is_done_once(database: Database) {
     let club = Club::open(database);
-    let ann = rich(&club, "ann", 100_000);
+    let ann = rich(&club, "ann", 1_000_000);
     let buy = |path: &str| {
         let headers = [
             ("content-type", "application/json"),
@@ -224,7 +224,7 @@ fn a_purchase_with_a_key_is_done_once(database: Database) {
     assert_eq!((first.status, again.status), (201, 201), "{again:?}");
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(first.text, again.text);
-    assert_eq!(balance(&ann), 80_000);
+    assert_eq!(balance(&ann), 800_000);
     buy(&format!("{SHOP}invite/")).is_problem(422, "idempotency-key-reused");
 }
 

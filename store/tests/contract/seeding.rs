@@ -13,11 +13,13 @@ on_both_databases!(
     an_hour_is_paid_once,
     runs_at_once_pay_once,
     size_age_seeders_and_the_cap_count,
+    what_a_member_holds_lessens_what_they_get,
 );
 
 const RULES: Seeding = Seeding {
     base_milli_per_hour: 10,
     cap_milli_per_hour: 1000,
+    full_balance_milli: 0,
     full_size: 20 << 30,
     rarity_bonus_percent: 200,
     age_bonus_percent: 100,
@@ -36,9 +38,13 @@ impl Database {
     }
 
     async fn pay(&self, secs: u32) -> u64 {
+        self.pay_by(&RULES, secs).await
+    }
+
+    async fn pay_by(&self, rules: &Seeding, secs: u32) -> u64 {
         let now = UnixTime(THEN.0 + secs);
         let since = UnixTime(now.0 - 3600);
-        self.store.pay_seeders(&RULES, since, now, 2).await.unwrap()
+        self.store.pay_seeders(rules, since, now, 2).await.unwrap()
     }
 
     async fn credits(&self, user: UserId) -> i64 {
@@ -196,4 +202,55 @@ async fn size_age_seeders_and_the_cap_count(db: Database) {
         expected += milli;
         assert_eq!(db.credits(ann).await, expected, "hour {hour}");
     }
+}
+
+/// Each by their own balance, as it is when they are paid; who gets nothing has no entry.
+async fn what_a_member_holds_lessens_what_they_get(db: Database) {
+    let rules = Seeding {
+        base_milli_per_hour: 1000,
+        full_balance_milli: 2000,
+        ..RULES
+    };
+    let torrent = db.torrent(1).await;
+    let mut users = Vec::new();
+    for (name, balance) in [
+        ("ann", -500),
+        ("bob", 0),
+        ("cyd", 500),
+        ("dan", 1999),
+        ("eve", 2000),
+        ("fay", 5000),
+    ] {
+        let user = db.user(name).await;
+        db.execute(&format!(
+            "update users set credits_milli = {balance} where id = {}",
+            user.0
+        ))
+        .await;
+        db.seed(key(user, torrent, 1), Role::Seeder, true, THEN)
+            .await;
+        users.push(user);
+    }
+    db.plain_torrents().await;
+    let balances = async || {
+        let mut balances = Vec::new();
+        for user in &users {
+            balances.push(db.credits(*user).await);
+        }
+        balances
+    };
+    assert_eq!(db.pay_by(&rules, 0).await, 3);
+    assert_eq!(balances().await, [500, 1000, 1250, 1999, 2000, 5000]);
+    assert_eq!(db.number("select count(*) from credit_entries").await, 3);
+    for user in &users {
+        db.seed(
+            key(*user, torrent, 1),
+            Role::Seeder,
+            true,
+            UnixTime(THEN.0 + 3600),
+        )
+        .await;
+    }
+    assert_eq!(db.pay_by(&rules, 3600).await, 3);
+    assert_eq!(balances().await, [1250, 1500, 1625, 1999, 2000, 5000]);
 }

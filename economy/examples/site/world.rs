@@ -1,284 +1,24 @@
-//! A site that doesn't exist: 90 days, from 5,500 members to 10,000, with the default policy or another.
-//!
-//! ```sh
-//! cargo run --release -p economy --example site -- docs/economy.svg [POLICY.toml [DAYS]]
-//! ```
-//!
-//! Prints the figures of docs/economy.md and draws its picture. Whole numbers and a fixed seed: the same on every machine.
-//! Nobody sends what nobody takes: what is uploaded is what is downloaded, so the mean ratio is 1.
+//! The site and its members: who is there, who takes what, and who sends it. Hour by hour, from one seed.
 
-use std::collections::{BTreeMap, HashMap};
-use std::error::Error;
+use std::collections::BTreeMap;
 
-use economy::policy::{Policy, Ware};
-use economy::simulate::{
-    Account, Completed, Day, History, Member, Outcome, Rules, Seeding, Simulation, Torrent,
-    Traffic, plot,
-};
+use economy::policy::HitAndRun;
+use economy::simulate::{Completed, History, Member, Seeding, Torrent, Traffic};
 use tracker_core::accounting::Counters;
 use tracker_core::ids::{TorrentId, UnixTime, UserId};
 use tracker_core::registry::UserClass;
 
-const SEED: u64 = 20_260_101;
-const DAYS: u32 = 90;
-const MEMBERS_BEFORE: u32 = 5_500;
+use crate::{DAY, HOUR, SEED, START};
+
+pub(crate) const MEMBERS_BEFORE: u32 = 5_500;
 const NEWCOMERS_A_DAY: u32 = 50;
 const TORRENTS_BEFORE: u32 = 3_000;
 const TORRENTS_A_DAY: u32 = 40;
-const HOUR: u32 = 3600;
-const DAY: u32 = 86_400;
-/// 2026-01-01.
-const START: u32 = 1_767_225_600;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = std::env::args().skip(1);
-    let picture = args.next().ok_or("where does the picture go?")?;
-    let policy = match args.next() {
-        Some(path) => Policy::parse(&std::fs::read_to_string(path)?)?,
-        None => Policy::default(),
-    };
-    let days = args.next().map_or(Ok(DAYS), |days| days.parse())?;
-    let rules = Rules {
-        policy: &policy,
-        windows: &policy.windows,
-        multiplier_milli: 1000,
-        min_ratio_milli: 500,
-    };
-
-    // Once for what there was, once more for its traffic, which needn't be kept so.
-    let mut first = Site::new(days);
-    (0..days * 24).for_each(|hour| first.hour(hour));
-    let history = &first.history;
-    let mut site = Site::new(days);
-    let mut buying = Simulation::new(rules, history, UnixTime(START));
-    let mut saving = Simulation::new(rules, history, UnixTime(START));
-    let mut random = Random(SEED + 1);
-    let (mut rows, mut bytes) = (0, 0_u64);
-    let mut sold = vec![0_u64; policy.shop.items.len()];
-    for hour in 0..days * 24 {
-        site.hour(hour);
-        let traffic = site.traffic();
-        rows += traffic.len();
-        bytes += traffic.iter().map(|row| row.moved.downloaded).sum::<u64>();
-        saving.hour(&traffic);
-        if buying.hour(&traffic) {
-            go_shopping(&mut buying, &policy, &mut random, &mut sold)?;
-        }
-    }
-    println!(
-        "{} members, {} torrents, {} snatches, {} TiB, {rows} rows of traffic",
-        history.members.len(),
-        history.torrents.len(),
-        history.snatches.len(),
-        bytes >> 40
-    );
-    let (buying, saving) = (buying.finish(), saving.finish());
-    print_weeks(&buying, &saving);
-    println!("\nnobody buys:");
-    print_newcomers(&saving, &policy, history);
-    println!("\nwith the shop:");
-    print_newcomers(&buying, &policy, history);
-    print_sources(&buying, &saving);
-    for (item, count) in policy.shop.items.iter().zip(sold) {
-        println!("sold: {:>6} {}", count, item.id);
-    }
-    let runs: [(&str, &[Day]); 2] = [
-        ("nobody buys", &saving.days),
-        ("with the shop", &buying.days),
-    ];
-    std::fs::write(picture, plot(&runs))?;
-    Ok(())
-}
-
-/// What people want, once a day: first what keeps them here, then what they like, if they can afford it.
-fn go_shopping(
-    simulation: &mut Simulation<'_>,
-    policy: &Policy,
-    random: &mut Random,
-    sold: &mut [u64],
-) -> Result<(), Box<dyn Error>> {
-    let now = UnixTime(simulation.next_hour() * HOUR);
-    let wishes: Vec<(UserId, usize)> = simulation
-        .accounts()
-        .filter_map(|account| {
-            let wish = random.below(1000);
-            let wanted = |ware: &Ware| match ware {
-                Ware::SettleHitAndRun => account.is_suspended && account.open_hit_and_runs > 0,
-                Ware::UploadCredit { .. } => account.is_watched || is_stuck(account, now, policy),
-                // Every two weeks, and every two months.
-                Ware::FreeleechToken { .. } => wish < 70,
-                Ware::Invite => (70..87).contains(&wish),
-            };
-            let mut affordable = policy.shop.items.iter().enumerate().filter(|(_, item)| {
-                i64::from(item.price_milli) <= account.balance_milli && wanted(&item.what)
-            });
-            affordable.next().map(|(place, _)| (account.user, place))
-        })
-        .collect();
-    for (user, place) in wishes {
-        if let (Some(item), Some(count)) = (policy.shop.items.get(place), sold.get_mut(place)) {
-            simulation.buy(user, item)?;
-            *count += 1;
-        }
-    }
-    Ok(())
-}
-
-/// Old enough for the next class, and not in it.
-fn is_stuck(account: &Account, now: UnixTime, policy: &Policy) -> bool {
-    let age_days = now.secs_since(account.joined_at) / DAY;
-    account.class == UserClass::Newbie && age_days >= policy.class(UserClass::Member).min_age_days
-}
-
-fn print_weeks(buying: &Outcome, saving: &Outcome) {
-    println!(
-        "\nday  members  supply  a member  issued/day  spent/day  median  Gini   newbie member trusted elite %  warned%  no rights%  | nobody buys: a member  Gini"
-    );
-    let days = buying.days.iter().zip(&saving.days).enumerate();
-    for (place, (day, other)) in days.filter(|(place, _)| (place + 1) % 15 == 0) {
-        let percent = |count: u64| count as f64 * 100.0 / day.members as f64;
-        let [newbie, member, trusted, elite] = day.classes.map(percent);
-        println!(
-            "{:>3} {:>8} {:>8} {:>8.1} {:>10.2} {:>10.2} {:>8.1} {:>6.3} {:>8.1} {:>6.1} {:>6.1} {:>5.1} {:>9.1} {:>9.1} {:>16.1} {:>8.3}",
-            place + 1,
-            day.members,
-            day.supply_milli / 1000,
-            credits(day.supply_milli) / day.members as f64,
-            credits(day.issued_milli) / day.members as f64,
-            credits(day.spent_milli) / day.members as f64,
-            credits(day.median_milli),
-            f64::from(day.gini_milli) / 1000.0,
-            newbie,
-            member,
-            trusted,
-            elite,
-            percent(day.warned),
-            percent(day.suspended),
-            credits(other.supply_milli) / day.members as f64,
-            f64::from(other.gini_milli) / 1000.0,
-        );
-    }
-}
-
-/// Of those who joined in the first 60 days: in 90, all have had 30.
-fn print_newcomers(outcome: &Outcome, policy: &Policy, history: &History) {
-    let newcomers: Vec<&Account> = outcome
-        .accounts
-        .iter()
-        .filter(|account| (START..START + 60 * DAY).contains(&account.joined_at.0))
-        .collect();
-    let share = |is_it: &dyn Fn(&&&Account) -> bool| {
-        newcomers.iter().filter(|account| is_it(account)).count() as f64 * 100.0
-            / newcomers.len() as f64
-    };
-    let in_time = |at: UnixTime, account: &Account| at.secs_since(account.joined_at) <= 30 * DAY;
-    let is_member = |account: &&&Account| {
-        let risen = account
-            .changes
-            .iter()
-            .find(|(_, class)| *class > UserClass::Newbie);
-        risen.is_some_and(|(at, _)| in_time(*at, account))
-    };
-    let mut snatches: HashMap<UserId, u32> = HashMap::new();
-    for snatch in &history.snatches {
-        *snatches.entry(snatch.user).or_default() += 1;
-    }
-    let is_busy = |account: &&&Account| {
-        snatches
-            .get(&account.user)
-            .is_some_and(|count| *count >= 10)
-    };
-    println!("newcomers who have had 30 days: {}", newcomers.len());
-    println!(
-        "  member within 30 days:       {:>5.1} %",
-        share(&is_member)
-    );
-    println!("  ten snatches or more:        {:>5.1} %", share(&is_busy));
-    println!(
-        "  of those, member in 30 days: {:>5.1} %",
-        share(&|account| is_busy(account) && is_member(account)) * 100.0 / share(&is_busy)
-    );
-    let cheapest = policy.shop.items.iter().map(|item| item.price_milli).min();
-    let cheapest = i64::from(cheapest.unwrap_or_default());
-    // Who joined 30 days ago has now what they have after 30 days.
-    let end = outcome.days.last().map_or(START, |day| day.at.0);
-    let month: Vec<&Account> = outcome
-        .accounts
-        .iter()
-        .filter(|account| (30..35).contains(&(end.saturating_sub(account.joined_at.0) / DAY)))
-        .collect();
-    let rich = month
-        .iter()
-        .filter(|account| account.balance_milli >= cheapest);
-    println!(
-        "  can buy the cheapest item after 30 to 35 days: {:>5.1} % of {}",
-        rich.count() as f64 * 100.0 / month.len() as f64,
-        month.len()
-    );
-    println!(
-        "  warned for the ratio, ever:  {:>5.1} %",
-        share(&|account| account.ratio_warnings > 0)
-    );
-    println!(
-        "  warned for a snatch, ever:   {:>5.1} %",
-        share(&|account| account.snatch_warnings > 0)
-    );
-    println!(
-        "  a hit-and-run, ever:         {:>5.1} %",
-        share(&|account| account.hit_and_runs > 0)
-    );
-    println!(
-        "  without leech rights, at the end: {:>5.1} %",
-        share(&|account| account.is_suspended)
-    );
-    let all: u32 = outcome
-        .accounts
-        .iter()
-        .map(|account| account.hit_and_runs)
-        .sum();
-    println!(
-        "hit-and-runs, all members: {all}, of {} snatches; members with one or more: {}",
-        history.snatches.len(),
-        outcome
-            .accounts
-            .iter()
-            .filter(|account| account.hit_and_runs > 0)
-            .count()
-    );
-}
-
-fn print_sources(buying: &Outcome, saving: &Outcome) {
-    let sum = |outcome: &Outcome, part: fn(&Account) -> i64| {
-        outcome.accounts.iter().map(part).sum::<i64>() / 1000
-    };
-    println!(
-        "earned by uploads {}, by seeding {}, spent in the shop {}",
-        sum(saving, |account| account.uploads_milli),
-        sum(saving, |account| account.seeding_milli),
-        sum(buying, |account| account.bought_milli)
-    );
-    let mut balances: Vec<i64> = buying
-        .accounts
-        .iter()
-        .map(|account| account.balance_milli)
-        .collect();
-    balances.sort_unstable_by(|one, other| other.cmp(one));
-    let all: i64 = balances.iter().sum();
-    let top: i64 = balances.iter().take(balances.len() / 100).sum();
-    println!(
-        "the richest hundredth has {} % of it",
-        top * 100 / all.max(1)
-    );
-}
-
-fn credits(milli: i64) -> f64 {
-    milli as f64 / 1000.0
-}
-
 /// splitmix64: nobody needs more here, and it is the same in every version of everything.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -289,10 +29,13 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: u32) -> u32 {
+    pub(crate) fn below(&mut self, end: u32) -> u32 {
         (self.next() % u64::from(end.max(1))) as u32
     }
 }
+
+/// Who doesn't keep a torrent is there for an hour or two.
+const SHORT_HOURS: u32 = 2;
 
 /// What members are like.
 #[derive(Clone, Copy, PartialEq)]
@@ -353,6 +96,15 @@ impl Kind {
         }
     }
 
+    /// What they seed in so many days.
+    fn seeded_hours(self, days: u32) -> u32 {
+        if days == 0 {
+            SHORT_HOURS
+        } else {
+            days * 24 * self.online_percent() / 100
+        }
+    }
+
     /// Torrents that they seed on the first day.
     fn has(self, random: &mut Random) -> u32 {
         match self {
@@ -376,19 +128,24 @@ struct Peer {
     until: u32,
 }
 
-struct Site {
-    history: History,
+pub(crate) struct Site {
+    pub(crate) history: History,
+    /// Who brings a torrent back when they are warned for it: four of five. The fifth never minds.
+    pub(crate) minds: Vec<bool>,
+    rules: HitAndRun,
     kinds: Vec<Kind>,
     random: Random,
     swarms: Vec<Vec<Peer>>,
     downloads: Vec<Download>,
+    /// By the hour: member, torrent, and for how many days they bring it back.
+    coming_back: BTreeMap<u32, Vec<(u32, u32, u32)>>,
     /// Sums of 1 / rank, for choices by Zipf's law.
     zipf: Vec<u64>,
     moved: BTreeMap<(u32, u32), Counters>,
 }
 
 impl Site {
-    fn new(days: u32) -> Self {
+    pub(crate) fn new(days: u32, rules: HitAndRun) -> Self {
         let most = TORRENTS_BEFORE + days * TORRENTS_A_DAY;
         let zipf = (1..=u64::from(most)).scan(0, |sum, rank| {
             *sum += 1_000_000_000 / (rank + 5); // the first few aren't everything
@@ -396,10 +153,13 @@ impl Site {
         });
         let mut site = Self {
             history: History::default(),
+            minds: Vec::new(),
+            rules,
             kinds: Vec::new(),
             random: Random(SEED),
             swarms: Vec::new(),
             downloads: Vec::new(),
+            coming_back: BTreeMap::new(),
             zipf: zipf.collect(),
             moved: BTreeMap::new(),
         };
@@ -429,6 +189,7 @@ impl Site {
     fn join(&mut self, at: u32) {
         let kind = Kind::draw(&mut self.random);
         self.kinds.push(kind);
+        self.minds.push(self.random.below(5) < 4);
         let days = u64::from(START.saturating_sub(at) / DAY);
         let downloaded = days * u64::from(kind.downloads()) * 6 * GIB / 1000;
         // 0.6 to 1.4, and more for who is always there.
@@ -495,8 +256,11 @@ impl Site {
     }
 
     fn seed(&mut self, member: u32, torrent: u32, from: u32, days: u32) {
-        // Who doesn't keep it is there for an hour or two.
-        let secs = if days == 0 { 2 * HOUR } else { days * DAY };
+        let secs = if days == 0 {
+            SHORT_HOURS * HOUR
+        } else {
+            days * DAY
+        };
         let online = if days == 0 {
             100
         } else {
@@ -538,7 +302,7 @@ impl Site {
         }
     }
 
-    fn hour(&mut self, hour: u32) {
+    pub(crate) fn hour(&mut self, hour: u32) {
         let now = START + hour * HOUR;
         if hour.is_multiple_of(24) {
             for _ in 0..NEWCOMERS_A_DAY {
@@ -549,6 +313,9 @@ impl Site {
                 let members = self.kinds.len() as u32 - NEWCOMERS_A_DAY;
                 self.add_torrent(now, members);
             }
+        }
+        for (member, torrent, days) in self.coming_back.remove(&(now / HOUR)).unwrap_or_default() {
+            self.seed(member, torrent, now, days);
         }
         self.begin_downloads(now);
         self.moved.clear();
@@ -570,8 +337,27 @@ impl Site {
             let kind = self.kind(member);
             let days = kind.keeps_days(&mut self.random);
             self.seed(member, torrent, at, days);
+            self.bring_back(member, torrent, at, days);
         }
         self.downloads = downloads;
+    }
+
+    /// Who minds warnings seeds on from then until it is enough. That they may have uploaded enough doesn't matter to them.
+    fn bring_back(&mut self, member: u32, torrent: u32, completed_at: u32, keeps_days: u32) {
+        let kind = self.kind(member);
+        let rules = &self.rules;
+        let missing_hours = rules
+            .min_seed_hours
+            .saturating_sub(kind.seeded_hours(keeps_days));
+        let minds = self.minds.get(member as usize).is_some_and(|minds| *minds);
+        if !rules.enabled || missing_hours == 0 || !minds {
+            return;
+        }
+        let warned_days = rules.within_days - rules.warn_before_days;
+        let at = completed_at + warned_days.max(keeps_days) * DAY;
+        let days = (missing_hours * 100).div_ceil(24 * kind.online_percent());
+        let coming = self.coming_back.entry(at / HOUR).or_default();
+        coming.push((member, torrent, days));
     }
 
     fn begin_downloads(&mut self, now: u32) {
@@ -650,7 +436,7 @@ impl Site {
         download.bytes_left = download.bytes_left.saturating_sub(bytes);
     }
 
-    fn traffic(&self) -> Vec<Traffic> {
+    pub(crate) fn traffic(&self) -> Vec<Traffic> {
         let rows = self.moved.iter().map(|((member, torrent), moved)| Traffic {
             user: UserId(member + 1),
             torrent: TorrentId(torrent + 1),
