@@ -4,7 +4,7 @@
 //! Credit is reckoned [here](plan) and nowhere else: the baseline in the database, and what the session reported since,
 //! in order. Memory may hint at that baseline, which saves reading it; the write then checks that the hint was right.
 //!
-//! Tables and rows are taken in the same order (mark, sessions, snatches, traffic, users, torrents; each by key), so that two
+//! Tables and rows are taken in the same order (mark, sessions, snatches, users, traffic, torrents; each by key), so that two
 //! writers hardly ever deadlock. Where they do, the database picks one, and its batch comes again.
 
 mod plan;
@@ -28,7 +28,7 @@ pub(crate) use postgres::FIND_ROWS_BY_KEY;
 pub(crate) use sqlite::Statement;
 
 use plan::{Plan, SessionRow, SetAside, Snatch, Totals, Traffic};
-use policies::{Policies, Token, TokenRow};
+use policies::{ClassChange, ClassChangeRow, Policies, Token, TokenRow};
 
 /// Some records of a journal, merged by session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,8 +231,12 @@ impl Store {
             all(inserted, plan.inserts.len())?;
             let snatched = tx.insert_snatches(&plan.snatches).await?;
             plan.count_snatches(&snatched);
+            // Keeps the members' classes as they are, which their traffic takes.
+            all(
+                tx.add_to_users(&plan.users, plan.since).await?,
+                plan.users.len(),
+            )?;
             tx.add_to_traffic(&plan.traffic).await?;
-            all(tx.add_to_users(&plan.users).await?, plan.users.len())?;
             all(
                 tx.add_to_torrents(&plan.torrents).await?,
                 plan.torrents.len(),
@@ -277,6 +281,11 @@ async fn policies(
     sessions: &[SessionChange],
 ) -> Result<Policies> {
     let mut policies = Policies::new(since, tx.windows(since).await?);
+    if tx.has_class_changes(since).await? {
+        let changes = tx.class_changes(&plan::users(sessions), since).await?;
+        policies.add_changes(changes);
+    }
+    // After the changes: a change in between is found out, as the members' rows don't expect it.
     if policies.ask_for_classes() {
         policies.classes = tx.classes(&plan::users(sessions)).await?;
     }
@@ -336,6 +345,14 @@ trait Bulk {
     async fn prepare_to_write(&mut self) -> Result<()>;
     /// Policies that hold from then on, or later.
     async fn windows(&mut self, since: UnixTime) -> Result<Vec<Window>>;
+    /// Whether anybody's class has changed after then.
+    async fn has_class_changes(&mut self, since: UnixTime) -> Result<bool>;
+    /// When the members' classes did, in the order of the times.
+    async fn class_changes(
+        &mut self,
+        users: &[UserId],
+        since: UnixTime,
+    ) -> Result<Vec<ClassChange>>;
     /// Whether anybody has a freeleech token that holds from then on, or later.
     async fn has_tokens(&mut self, since: UnixTime) -> Result<bool>;
     /// Those of the members.
@@ -359,9 +376,10 @@ trait Bulk {
     async fn insert_sessions(&mut self, rows: &[SessionRow<'_>], writer: i64) -> Result<u64>;
     /// Returns the torrent of each snatch that wasn't there before.
     async fn insert_snatches(&mut self, snatches: &[Snatch]) -> Result<Vec<TorrentId>>;
-    /// Adds rows that aren't there yet.
+    /// Adds rows that aren't there yet. Where no class is given, it is the one that the member has.
     async fn add_to_traffic(&mut self, traffic: &Traffic) -> Result<()>;
-    async fn add_to_users(&mut self, totals: &Totals<UserId>) -> Result<u64>;
+    /// Leaves out members whose class has changed since, and not when it was taken to have changed last.
+    async fn add_to_users(&mut self, totals: &Totals<UserId>, since: UnixTime) -> Result<u64>;
     async fn add_to_torrents(&mut self, totals: &Totals<TorrentId>) -> Result<u64>;
     async fn insert_set_aside(&mut self, mark: &Mark, rows: &[SetAside<'_>]) -> Result<()>;
 }
@@ -395,6 +413,18 @@ fn read_baseline(row: BaselineRow) -> Result<(SessionKey, Stored)> {
 const HAS_TOKENS: &str = "
     select count(*)
     from (select 1 from freeleech_tokens where ends_at > $1 limit 1) as one";
+
+const HAS_CLASS_CHANGES: &str = "
+    select count(*)
+    from (select 1 from class_changes where at > $1 limit 1) as one";
+
+fn read_class_change((user, at, before): ClassChangeRow) -> Result<ClassChange> {
+    Ok(ClassChange {
+        user: UserId(columns::id(user, "class_changes.user_id")?),
+        at: columns::time(at, "class_changes.at")?,
+        before: UserClass::parse(&before)?,
+    })
+}
 
 fn read_token((user, torrent, starts_at, ends_at): TokenRow) -> Result<Token> {
     Ok(Token {

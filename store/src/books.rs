@@ -1,5 +1,5 @@
-//! Many members' entries at a time: rows locked in the order in which the ledger's batches take them (traffic by its key,
-//! then members by theirs), so that neither waits for the other for ever. As with batches, the statements of many rows are
+//! Many members' entries at a time: the members are locked in the order in which the ledger's batches take them, so that
+//! neither waits for the other for ever; what belongs to them is kept from others by that. As with batches, the statements of many rows are
 //! where the two databases are spoken to differently.
 
 mod postgres;
@@ -7,19 +7,23 @@ mod sqlite;
 
 use sqlx::FromRow;
 use tracker_core::ids::UnixTime;
-use tracker_core::registry::UserClass;
 
-use crate::columns::Word;
 use crate::credits::{BALANCE_MAX, CreditKind};
-use crate::error::{Result, StoreError};
+use crate::error::Result;
 
 /// A member's balance, locked until the transaction ends.
+#[derive(FromRow)]
 pub(crate) struct Account {
+    #[sqlx(rename = "id")]
     pub(crate) user: i64,
-    pub(crate) class: UserClass,
+    #[sqlx(rename = "credits_milli")]
     pub(crate) balance_milli: i64,
     /// The last hour for which they were paid for seeding.
     pub(crate) seeding_paid_hour: i64,
+    /// The first hour with traffic that no settlement has seen.
+    pub(crate) unsettled_since: Option<i64>,
+    /// The last with any.
+    pub(crate) traffic_until: Option<i64>,
 }
 
 /// A row of `credit_entries` to be.
@@ -62,21 +66,42 @@ impl Entry {
     }
 }
 
-/// Traffic that no settlement has, in hundredths of a byte.
-#[derive(Clone, Copy, FromRow)]
-pub(crate) struct News {
+/// A member's hour in one class, all torrents together: hundredths of bytes, and in how many torrents.
+#[derive(FromRow)]
+pub(crate) struct HourRow {
     pub(crate) user_id: i64,
-    pub(crate) torrent_id: i64,
     pub(crate) hour: i64,
-    pub(crate) uploaded: i64,
-    pub(crate) downloaded: i64,
+    pub(crate) class: String,
+    // In two halves, as the sum may have more than 64 bits.
+    uploaded_high: i64,
+    uploaded_low: i64,
+    downloaded_high: i64,
+    downloaded_low: i64,
+    pub(crate) uploaded_in: i64,
+    pub(crate) downloaded_in: i64,
+}
+
+impl HourRow {
+    pub(crate) fn uploaded(&self) -> i64 {
+        whole(self.uploaded_high, self.uploaded_low)
+    }
+
+    pub(crate) fn downloaded(&self) -> i64 {
+        whole(self.downloaded_high, self.downloaded_low)
+    }
+}
+
+/// Up to the top.
+fn whole(high: i64, low: i64) -> i64 {
+    i64::try_from((i128::from(high) << 32) + i128::from(low)).unwrap_or(i64::MAX)
 }
 
 /// A row of `settlements`.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub(crate) struct Settlement {
     pub(crate) user_id: i64,
     pub(crate) hour: i64,
+    pub(crate) class: String,
     pub(crate) counted_uploaded: i64,
     pub(crate) counted_downloaded: i64,
     pub(crate) earned_milli: i64,
@@ -88,44 +113,21 @@ pub(crate) struct Settlement {
     pub(crate) class_upload_percent: i64,
 }
 
-#[derive(FromRow)]
-struct AccountRow {
-    id: i64,
-    class: String,
-    credits_milli: i64,
-    seeding_paid_hour: i64,
-}
-
 /// Many rows at a time. Members' numbers come sorted, each once.
 pub(crate) trait Books {
     async fn prepare_to_write(&mut self) -> Result<()>;
-    /// What of an hour before that isn't settled, locked in the order of the keys.
-    async fn news(&mut self, users: &[i64], before_hour: i64) -> Result<Vec<News>>;
     /// Locked in their order; without those that don't exist.
     async fn accounts(&mut self, users: &[i64]) -> Result<Vec<Account>>;
-    /// What there is of members and hours. Kept from others by the members' locks.
+    /// All traffic of members and hours.
+    async fn traffic(&mut self, keys: &[(i64, i64)]) -> Result<Vec<HourRow>>;
+    /// What there is of members and hours.
     async fn settlements(&mut self, keys: &[(i64, i64)]) -> Result<Vec<Settlement>>;
     /// Those that aren't paid.
     async fn owed(&mut self, users: &[i64]) -> Result<Vec<Settlement>>;
-    /// Locked before, so it is as it was then.
-    async fn mark_settled(&mut self, news: &[News]) -> Result<()>;
     /// Makes or changes them.
     async fn put_settlements(&mut self, rows: &[Settlement]) -> Result<()>;
     /// In their order.
     async fn add_entries(&mut self, entries: &[Entry], at: UnixTime) -> Result<()>;
     /// As they are now.
     async fn put_accounts(&mut self, accounts: &[Account]) -> Result<()>;
-}
-
-impl TryFrom<AccountRow> for Account {
-    type Error = StoreError;
-
-    fn try_from(row: AccountRow) -> Result<Self> {
-        Ok(Self {
-            user: row.id,
-            class: UserClass::parse(&row.class)?,
-            balance_milli: row.credits_milli,
-            seeding_paid_hour: row.seeding_paid_hour,
-        })
-    }
 }

@@ -13,6 +13,25 @@ use crate::notifications::{NotificationKind, notify};
 use crate::roster::page_limit;
 use crate::store::reading;
 
+/// Remembers the class that a member had until the moment that stands in their row since.
+pub(crate) const RECORD_CLASS_CHANGE: &str = "
+    insert into class_changes (user_id, at, class_before)
+    select id, class_changed_at, $1
+    from users
+    where id = $2";
+
+macro_rules! record_class_change {
+    ($tx:ident, $user:expr, $before:expr) => {
+        sqlx::query(crate::conduct::RECORD_CLASS_CHANGE)
+            .bind(crate::columns::Word::word($before))
+            .bind(i64::from($user.0))
+            .execute(&mut *$tx)
+            .await?
+    };
+}
+
+pub(crate) use record_class_change;
+
 /// How a member stands, and what they were told before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conduct {
@@ -78,7 +97,13 @@ const MEMBERS: &str = "
 
 const CHANGE: &str = "
     update users
-    set class = $1, highest_class = $2, invites = invites + $3, below_class_since = $4, ratio_watched_since = $5,
+    set class = $1,
+        class_changed_at = case
+            when $1 = class then class_changed_at
+            when class_changed_at >= $10 then class_changed_at + 1
+            else $10
+        end,
+        highest_class = $2, invites = invites + $3, below_class_since = $4, ratio_watched_since = $5,
         ratio_suspended_at = $6, hit_and_run_suspended_at = $7
     where id = $8 and class = $9";
 
@@ -127,10 +152,14 @@ impl Store {
                 .bind(time(verdicts.hit_and_run_suspended_at))
                 .bind(i64::from(user.0))
                 .bind(verdicts.class_before.word())
+                .bind(i64::from(at.0))
                 .execute(&mut *tx)
                 .await?;
             if changed.rows_affected() == 0 {
                 return Ok(false);
+            }
+            if verdicts.class != verdicts.class_before {
+                record_class_change!(tx, user, verdicts.class_before);
             }
             for torrent in &verdicts.warned {
                 sqlx::query(WARN)

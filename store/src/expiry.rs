@@ -132,6 +132,12 @@ const PRUNE_TRAFFIC: &str = "
     delete from traffic
     where hour <= $1";
 
+/// With the traffic that they have seen: what still comes for the hour is all there is then. What is owed stays.
+const PRUNE_SETTLEMENTS: &str = "
+    delete from settlements
+    where hour <= $1
+        and owed_milli = 0";
+
 /// More than any torrent has; and no sum of it gets to where 64 bits end.
 const PIB: i64 = 1 << 50;
 
@@ -263,6 +269,10 @@ impl Store {
         let last = (first + i64::from(hours) - 1).min(i64::from(before_hour) - 1);
         in_transaction!(self, |tx| {
             let pruned = sqlx::query(PRUNE_TRAFFIC)
+                .bind(last)
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query(PRUNE_SETTLEMENTS)
                 .bind(last)
                 .execute(&mut *tx)
                 .await?;

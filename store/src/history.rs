@@ -16,7 +16,8 @@ use crate::policies::{IN_EFFECT_SINCE, WindowRow};
 use crate::roster::page_limit;
 use crate::store::reading;
 
-/// The hour in which traffic was moved, and what; the last of a page is where the next begins.
+/// The hour in which traffic was moved, and what; the last of a page is where the next begins. A member whose class changed
+/// in the hour has two for a torrent.
 pub type TrafficOfHour = (u32, Traffic);
 
 const NAMES: &str = "
@@ -72,12 +73,13 @@ const SEEDINGS: &str = "
     limit $3";
 
 const TRAFFIC: &str = "
-    select user_id, torrent_id, hour, uploaded, downloaded
+    select user_id, torrent_id, hour, cast(sum(uploaded) as bigint), cast(sum(downloaded) as bigint)
     from traffic
     where hour >= $1
         and hour < $2
-        and (user_id, torrent_id, hour) > ($3, $4, $5)
-    order by user_id, torrent_id, hour
+        and (hour, user_id, torrent_id) > ($3, $4, $5)
+    group by hour, user_id, torrent_id
+    order by hour, user_id, torrent_id
     limit $6";
 
 #[derive(FromRow)]
@@ -259,9 +261,9 @@ impl Store {
             sqlx::query_as(TRAFFIC)
                 .bind(i64::from(hours.start))
                 .bind(i64::from(hours.end))
+                .bind(after.map_or(-1, |(.., hour)| i64::from(hour)))
                 .bind(after_user)
                 .bind(after_torrent)
-                .bind(after.map_or(-1, |(.., hour)| i64::from(hour)))
                 .bind(page_limit(limit))
                 .fetch_all(pool)
                 .await

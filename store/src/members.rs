@@ -7,6 +7,7 @@ use crate::Store;
 use crate::audit::record_audit;
 use crate::changes::{Changed, changing, record_change};
 use crate::columns::{self, Word};
+use crate::conduct::record_class_change;
 use crate::error::{Result, StoreError};
 use crate::logins::log_out_everywhere;
 use crate::notifications::{NotificationKind, notify};
@@ -96,6 +97,11 @@ const CHANGE: &str = "
     set status = coalesce($1, status),
         role = coalesce($2, role),
         class = coalesce($3, class),
+        class_changed_at = case
+            when $3 is null or $3 = class then class_changed_at
+            when class_changed_at >= $6 then class_changed_at + 1
+            else $6
+        end,
         invites = coalesce($4, invites)
     where id = $5";
 
@@ -186,8 +192,12 @@ impl Store {
                 .bind(change.class.map(Word::word))
                 .bind(change.invites.map(i64::from))
                 .bind(i64::from(user.0))
+                .bind(i64::from(at.0))
                 .execute(&mut *tx)
                 .await?;
+            if change.class.is_some_and(|class| class != before.class) {
+                record_class_change!(tx, user, before.class);
+            }
             if change.status == Some(MemberStatus::Disabled) {
                 log_out_everywhere!(tx, user, at);
             }

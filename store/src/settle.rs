@@ -1,12 +1,12 @@
-//! Closed hours' traffic becomes credit entries. A member's hour is a period: what it is worth follows from all its traffic,
-//! and what is entered is that, less what has been entered for it. So late traffic adds its difference, and settling again
-//! adds nothing.
+//! Closed hours' traffic becomes credit entries. A member's hour, in the class that they had, is a period: what it is worth
+//! follows from all its traffic, and what is entered is that, less what has been entered for it. So late traffic adds its
+//! difference, and settling again adds nothing.
 //!
-//! An hour's first settlement writes down its prices: the site's, the multiplier's, and those of the class that the member
-//! has then. What comes later for that hour counts by them.
+//! A period's first settlement writes down its prices: the site's, the multiplier's, and the class's. What comes later for
+//! it counts by them.
 //!
-//! So many members are one transaction: their entries, balances and settlements, and the mark on their traffic. Who dies in
-//! the middle leaves whole members to the next run.
+//! So many members are one transaction: their entries, balances and settlements, and from which hour on they have traffic
+//! that isn't settled. Who dies in the middle leaves whole members to the next run.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use economy::price::{self, Earning, Factors};
 use tracker_core::ids::UnixTime;
 use tracker_core::registry::UserClass;
 
-use crate::books::{Account, Books, Entry, News, Settlement};
-use crate::columns;
+use crate::books::{Account, Books, Entry, HourRow, Settlement};
+use crate::columns::{self, Word};
 use crate::credits::CreditKind;
 use crate::error::Result;
 use crate::store::{in_transaction, reading};
@@ -41,14 +41,15 @@ pub struct Settled {
     pub entries: u64,
 }
 
-const WITH_NEWS: &str = "
-    select user_id
-    from traffic
-    where is_news
-        and hour < $1
-        and user_id > $2
-    group by user_id
-    order by user_id
+/// Of one member in one transaction: who was silent for years hasn't more.
+const HOURS_AT_A_TIME: i64 = 500;
+
+const UNSETTLED: &str = "
+    select id
+    from users
+    where unsettled_since < $1
+        and id > $2
+    order by id
     limit $3";
 
 /// Those who can pay something.
@@ -79,7 +80,7 @@ impl Store {
             loop {
                 let users: Vec<i64> = reading!(self, |pool| {
                     let query = match debts {
-                        false => sqlx::query_scalar(WITH_NEWS).bind(hour).bind(after),
+                        false => sqlx::query_scalar(UNSETTLED).bind(hour).bind(after),
                         true => sqlx::query_scalar(WITH_DEBTS)
                             .bind(after)
                             .bind(terms.earning.allow_debt),
@@ -92,10 +93,12 @@ impl Store {
                 let Some(&last) = users.last() else {
                     break;
                 };
-                after = last;
                 let done = self.settle_members(terms, &users, hour, now).await?;
-                settled.members += done.members;
-                settled.entries += done.entries;
+                settled.members += done.settled.members;
+                settled.entries += done.settled.entries;
+                if !done.has_more {
+                    after = last;
+                }
             }
         }
         Ok(settled)
@@ -107,11 +110,18 @@ impl Store {
         users: &[i64],
         before_hour: i64,
         at: UnixTime,
-    ) -> Result<Settled> {
+    ) -> Result<Step> {
         in_transaction!(self, |tx| {
             settle_members(&mut tx, terms, users, before_hour, at).await?
         })
     }
+}
+
+/// A transaction's part of it.
+struct Step {
+    settled: Settled,
+    /// One of the members has hours left.
+    has_more: bool,
 }
 
 async fn settle_members(
@@ -120,102 +130,92 @@ async fn settle_members(
     users: &[i64],
     before_hour: i64,
     at: UnixTime,
-) -> Result<Settled> {
+) -> Result<Step> {
     tx.prepare_to_write().await?;
-    let mut news = tx.news(users, before_hour).await?;
     let mut accounts = tx.accounts(users).await?;
-    // Traffic has no foreign keys.
-    news.retain(|row| find(&accounts, row.user_id).is_some());
-    let mut hours: BTreeMap<(i64, i64), Hour> = BTreeMap::new();
-    for row in &news {
-        hours
-            .entry((row.user_id, row.hour))
-            .or_default()
-            .hear_of(row);
+    let mut keys = Vec::new();
+    let mut has_more = false;
+    for account in &mut accounts {
+        let since = account.unsettled_since.unwrap_or(before_hour);
+        let end = before_hour.min(since.saturating_add(HOURS_AT_A_TIME));
+        keys.extend((since..end).map(|hour| (account.user, hour)));
+        has_more |= end < before_hour;
+        // What has come for later hours isn't seen here.
+        account.unsettled_since = account
+            .unsettled_since
+            .map(|since| since.max(end))
+            .filter(|since| account.traffic_until.is_some_and(|until| *since <= until));
     }
-    let keys: Vec<_> = hours.keys().copied().collect();
+    let traffic = tx.traffic(&keys).await?;
     let known = tx.settlements(&keys).await?;
     let owed = tx.owed(users).await?;
+    let mut periods: BTreeMap<(i64, i64, String), Period> = BTreeMap::new();
+    for row in traffic {
+        let key = (row.user_id, row.hour, row.class.clone());
+        periods.entry(key).or_default().moved = Some(row);
+    }
     for row in known.into_iter().chain(owed) {
-        let hour = hours.entry((row.user_id, row.hour)).or_default();
-        hour.settled = Some(row);
+        let key = (row.user_id, row.hour, row.class.clone());
+        periods.entry(key).or_default().settled = Some(row);
     }
 
+    let mut members = 0;
     let mut entries = Vec::new();
-    let mut settlements = Vec::with_capacity(hours.len());
-    let mut changed = Vec::new();
-    let mut hours = hours.into_iter().peekable();
-    for mut account in accounts.drain(..) {
+    let mut settlements = Vec::with_capacity(periods.len());
+    let mut periods = periods.into_iter().peekable();
+    for account in &mut accounts {
         let mut own = Vec::new();
-        while let Some((key, hour)) = hours.next_if(|(key, _)| key.0 <= account.user) {
+        while let Some((key, period)) = periods.next_if(|(key, _)| key.0 <= account.user) {
+            // Traffic has no foreign keys.
             if key.0 == account.user {
-                own.push(hour.open(terms, &account, key.1)?);
+                own.extend(period.open(terms, key)?);
             }
         }
-        if own.is_empty() {
-            continue;
-        }
+        members += u64::from(!own.is_empty());
         // What was earned pays for what was had, of whichever hour.
-        for hour in &mut own {
-            entries.extend(hour.earn(&mut account)?);
+        for period in &mut own {
+            entries.extend(period.earn(account)?);
         }
-        for hour in &mut own {
-            entries.extend(hour.pay(terms, &mut account)?);
+        for period in &mut own {
+            entries.extend(period.pay(terms, account)?);
         }
-        settlements.extend(own.into_iter().map(|hour| hour.row));
-        changed.push(account);
+        settlements.extend(own.into_iter().map(|period| period.row));
     }
     let settled = Settled {
-        members: changed.len() as u64,
+        members,
         entries: entries.len() as u64,
     };
-    tx.mark_settled(&news).await?;
     tx.put_settlements(&settlements).await?;
     tx.add_entries(&entries, at).await?;
-    tx.put_accounts(&changed).await?;
-    Ok(settled)
+    tx.put_accounts(&accounts).await?;
+    Ok(Step { settled, has_more })
 }
 
-fn find(accounts: &[Account], user: i64) -> Option<&Account> {
-    let at = accounts.binary_search_by_key(&user, |account| account.user);
-    accounts.get(at.ok()?)
-}
-
-/// What is new of a member's hour, and what there was.
+/// What there is of a member's hour in one class.
 #[derive(Default)]
-struct Hour {
-    new: Moved,
+struct Period {
+    moved: Option<HourRow>,
     settled: Option<Settlement>,
 }
 
-/// Hundredths of bytes, and in how many torrents.
+/// What no settlement has, in hundredths of bytes, and in how many torrents; `None` isn't known, as some was settled before.
 #[derive(Default)]
 struct Moved {
     uploaded: i64,
-    uploaded_in: u64,
+    uploaded_in: Option<u64>,
     downloaded: i64,
-    downloaded_in: u64,
+    downloaded_in: Option<u64>,
 }
 
-impl Hour {
-    fn hear_of(&mut self, row: &News) {
-        let Moved {
-            uploaded,
-            uploaded_in,
-            downloaded,
-            downloaded_in,
-        } = &mut self.new;
-        *uploaded = uploaded.saturating_add(row.uploaded);
-        *uploaded_in += u64::from(row.uploaded > 0);
-        *downloaded = downloaded.saturating_add(row.downloaded);
-        *downloaded_in += u64::from(row.downloaded > 0);
-    }
-
-    /// With the new traffic in it, and nothing entered for it yet.
-    fn open(self, terms: &Terms, account: &Account, hour: i64) -> Result<Open> {
+impl Period {
+    /// With all its traffic, and nothing entered for what is new in it. `None`: there is nothing to enter.
+    fn open(self, terms: &Terms, (user, hour, class): (i64, i64, String)) -> Result<Option<Open>> {
+        let is_first = self.settled.is_none();
+        let percent = terms.upload_percent(UserClass::parse(&class)?);
         let first = || Settlement {
-            user_id: account.user,
+            user_id: user,
             hour,
+            class,
             counted_uploaded: 0,
             counted_downloaded: 0,
             earned_milli: 0,
@@ -224,13 +224,26 @@ impl Hour {
             upload_milli_per_gib: terms.earning.upload_milli_per_gib.into(),
             download_milli_per_gib: terms.earning.download_milli_per_gib.into(),
             multiplier_milli: terms.multiplier_milli.into(),
-            class_upload_percent: terms.upload_percent(account.class).into(),
+            class_upload_percent: percent.into(),
         };
         let mut row = self.settled.unwrap_or_else(first);
-        row.counted_uploaded = row.counted_uploaded.saturating_add(self.new.uploaded);
-        row.counted_downloaded = row.counted_downloaded.saturating_add(self.new.downloaded);
+        let mut new = Moved::default();
+        if let Some(moved) = self.moved {
+            let torrents = |count| is_first.then(|| u64::try_from(count).unwrap_or(0));
+            new = Moved {
+                uploaded: (moved.uploaded() - row.counted_uploaded).max(0),
+                uploaded_in: torrents(moved.uploaded_in),
+                downloaded: (moved.downloaded() - row.counted_downloaded).max(0),
+                downloaded_in: torrents(moved.downloaded_in),
+            };
+        }
+        if new.uploaded == 0 && new.downloaded == 0 && row.owed_milli == 0 {
+            return Ok(None);
+        }
+        row.counted_uploaded += new.uploaded;
+        row.counted_downloaded += new.downloaded;
         let percent = columns::id(row.class_upload_percent, "settlements.class_upload_percent")?;
-        Ok(Open {
+        Ok(Some(Open {
             earning: Earning {
                 upload_milli_per_gib: columns::id(
                     row.upload_milli_per_gib,
@@ -249,9 +262,9 @@ impl Hour {
                 )?,
                 class_upload_percent: u16::try_from(percent).unwrap_or(u16::MAX),
             },
-            new: self.new,
+            new,
             row,
-        })
+        }))
     }
 }
 
@@ -263,7 +276,7 @@ impl Terms {
     }
 }
 
-/// A member's hour with all its traffic, at its own prices.
+/// A period with all its traffic, at its own prices.
 struct Open {
     row: Settlement,
     earning: Earning,
@@ -316,12 +329,11 @@ impl Open {
 }
 
 /// Of new traffic.
-fn note(hundredths: i64, torrents: u64, hour: i64) -> String {
-    let bytes = u64::try_from(hundredths / 100).unwrap_or(0);
-    format!(
-        "{} in {}, {}",
-        notes::size(bytes),
-        notes::torrents(torrents),
-        notes::hour(hour)
-    )
+fn note(hundredths: i64, torrents: Option<u64>, hour: i64) -> String {
+    let size = notes::size(u64::try_from(hundredths / 100).unwrap_or(0));
+    let hour = notes::hour(hour);
+    match torrents {
+        Some(torrents) => format!("{size} in {}, {hour}", notes::torrents(torrents)),
+        None => format!("{size} that came late, {hour}"),
+    }
 }

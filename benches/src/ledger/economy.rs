@@ -19,6 +19,9 @@ const ROUNDS: u32 = 3;
 /// As `purser` does.
 const MEMBERS_AT_A_TIME: u32 = 2000;
 
+/// Of a session, at the usual interval.
+const ANNOUNCES_AN_HOUR: f64 = 2.0;
+
 /// Everybody seeds.
 const ALL_SEED: &str = "
     update sessions
@@ -27,15 +30,19 @@ const ALL_SEED: &str = "
 /// Each session has moved something in the hour that is over.
 const MOVE: &str = "
     insert into traffic (
-        user_id, torrent_id, hour, uploaded, downloaded, counted_uploaded, counted_downloaded, is_news)
-    select distinct user_id, torrent_id, cast(12 as bigint), cast(1073741824 as bigint), cast(1024 as bigint),
-        cast(107374182400 as bigint), cast(102400 as bigint), true
+        hour, user_id, torrent_id, class, uploaded, downloaded, counted_uploaded, counted_downloaded)
+    select distinct cast(12 as bigint), user_id, torrent_id, 'newbie', cast(1073741824 as bigint), cast(1024 as bigint),
+        cast(107374182400 as bigint), cast(102400 as bigint)
     from sessions
     where true
-    on conflict (user_id, torrent_id, hour) do update
+    on conflict (hour, user_id, torrent_id, class) do update
     set counted_uploaded = traffic.counted_uploaded + excluded.counted_uploaded,
-        counted_downloaded = traffic.counted_downloaded + excluded.counted_downloaded,
-        is_news = true";
+        counted_downloaded = traffic.counted_downloaded + excluded.counted_downloaded";
+
+/// In hour 12.
+const UNSETTLE: &str = "
+    update users
+    set unsettled_since = 12, traffic_until = 12";
 
 /// `url` is an empty database.
 pub fn run(size: Size, url: &str) -> Result<Report> {
@@ -82,19 +89,24 @@ async fn economy(extent: Extent, url: &str) -> Result<Report> {
         multiplier_milli: 1000,
         class_upload_percent: [100; 4],
     };
-    let mut seconds = Vec::new();
+    let after = UnixTime(13 * 3600);
+    let (mut seconds, mut micros) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         database.execute(MOVE).await?;
+        database.execute(UNSETTLE).await?;
         database.settle().await?;
         let begun = Instant::now();
-        let settled = store.settle(&terms, now, MEMBERS_AT_A_TIME).await?;
-        seconds.push(begun.elapsed().as_secs_f64());
+        let settled = store.settle(&terms, after, MEMBERS_AT_A_TIME).await?;
+        let elapsed = begun.elapsed().as_secs_f64();
+        seconds.push(elapsed);
+        micros.push(elapsed * 1e6 / (ANNOUNCES_AN_HOUR * f64::from(extent.sessions)));
         ensure!(settled.entries > 0, "nothing was entered");
         if round == 0 {
             report.figure("members with traffic", vec![settled.members as f64]);
         }
     }
     report.figure("an hour's traffic of them settled, s", seconds);
+    report.figure("settling, µs an announce of the hour", micros);
     store.close().await;
     Ok(report)
 }

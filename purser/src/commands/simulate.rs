@@ -175,15 +175,13 @@ async fn read_history(store: &Store, from_hour: u32) -> Result<History> {
 
 /// In the order of the hours.
 async fn read_traffic(store: &Store, hours: Range<u32>) -> Result<Vec<TrafficOfHour>> {
-    let mut traffic = pages(async |after: Option<&TrafficOfHour>| {
+    pages(async |after: Option<&TrafficOfHour>| {
         let after = after.map(|(hour, row)| (row.user, row.torrent, *hour));
         store
             .traffic_of_history(hours.clone(), after, PAGE_MAX)
             .await
     })
-    .await?;
-    traffic.sort_by_key(|(hour, _)| *hour);
-    Ok(traffic)
+    .await
 }
 
 /// All rows: each page begins after the last row of the one before, and the last isn't full.

@@ -13,7 +13,7 @@ on_both_databases!(
 
 /// Seven bytes and ten minutes of seeding, long ago.
 fn ann_seeded(club: &Club) -> crate::people::Caller {
-    let ann = rich(club, "ann", 50_000);
+    let ann = rich(club, "ann", 1_000_000);
     let hash = club.site.add_torrent();
     let made = ann.post("/api/user/tokens/", json!({})).json();
     let key = made["token"].as_str().unwrap();

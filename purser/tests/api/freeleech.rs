@@ -31,7 +31,7 @@ fn use_token(who: &Caller, token: i64, hash: &str) -> Answer {
 
 fn a_token_is_held_and_used_later(database: Database) {
     let club = Club::open(database);
-    let ann = rich(&club, "ann", 50_000);
+    let ann = rich(&club, "ann", 1_000_000);
     let made = ann.post("/api/user/tokens/", json!({})).json();
     let key = made["token"].as_str().unwrap();
     let hash = club.site.add_torrent();
@@ -62,7 +62,7 @@ fn a_token_is_held_and_used_later(database: Database) {
 
 fn wrong_uses_are_refused_and_the_token_stays(database: Database) {
     let club = Club::open(database);
-    let (ann, bob) = (rich(&club, "ann", 150_000), club.member("bob"));
+    let (ann, bob) = (rich(&club, "ann", 3_000_000), club.member("bob"));
     let hash = club.site.add_torrent().replace('%', "");
     let (token, other) = (hold(&ann), hold(&ann));
     let anonymous = club.anonymous();
@@ -108,7 +108,7 @@ fn wrong_uses_are_refused_and_the_token_stays(database: Database) {
 
 fn of_uses_at_once_one_succeeds_and_a_key_repeats_it(database: Database) {
     let club = Club::open(database);
-    let ann = rich(&club, "ann", 100_000);
+    let ann = rich(&club, "ann", 5_000_000);
     let hash = club.site.add_torrent().replace('%', "");
     let token = hold(&ann);
     let done: usize = std::thread::scope(|scope| {
@@ -150,7 +150,7 @@ fn of_uses_at_once_one_succeeds_and_a_key_repeats_it(database: Database) {
 
 fn tokens_last_as_long_as_the_class_has_it(database: Database) {
     let club = Club::open(database);
-    let ann = rich(&club, "ann", 200_000);
+    let ann = rich(&club, "ann", 5_000_000);
     for (class, days) in [
         ("newbie", Some(30)),
         ("trusted", Some(180)),

@@ -311,7 +311,10 @@ fn thirty_days_come_to_what_they_should(database: Database) {
         .into_iter()
         .map(|(amount, _)| amount);
     let hours: Vec<i64> = hours.collect();
-    assert_eq!(hours.len(), 30 * 24 - 1);
+    // In the hour in which she became a member, one for each class.
+    assert_eq!(hours.len(), 30 * 24 - 1 + 1);
+    let halves = hours.iter().filter(|amount| **amount == 62).count();
+    assert_eq!(halves, 1 + 2);
     assert_eq!(
         hours.last(),
         Some(&62),
@@ -319,7 +322,7 @@ fn thirty_days_come_to_what_they_should(database: Database) {
     );
     let doubled = hours.iter().filter(|amount| **amount == 250).count();
     let plain = hours.iter().filter(|amount| **amount == 125).count();
-    assert_eq!((doubled, plain), (23, 30 * 24 - 1 - 1 - 25));
+    assert_eq!((doubled, plain), (23, 30 * 24 - 1 - 1 - 1 - 25));
     let bridging = hours
         .iter()
         .filter(|amount| [187, 188].contains(*amount))

@@ -20,11 +20,11 @@ fn site() -> Sandbox {
     execute(
         &sandbox,
         "insert into traffic (
-            user_id, torrent_id, hour, uploaded, downloaded, counted_uploaded, counted_downloaded, is_news)
-        values (1, 1, 490896, 1073741824, 0, 107374182400, 0, false),
-            (2, 1, 490896, 0, 1073741824, 0, 107374182400, false),
-            (1, 1, 490943, 1073741824, 0, 107374182400, 0, false),
-            (2, 1, 490943, 0, 1073741824, 0, 107374182400, false)",
+            user_id, torrent_id, hour, class, uploaded, downloaded, counted_uploaded, counted_downloaded)
+        values (1, 1, 490896, 'newbie', 1073741824, 0, 107374182400, 0),
+            (2, 1, 490896, 'newbie', 0, 1073741824, 0, 107374182400),
+            (1, 1, 490943, 'newbie', 1073741824, 0, 107374182400, 0),
+            (2, 1, 490943, 'newbie', 0, 1073741824, 0, 107374182400)",
     );
     execute(
         &sandbox,

@@ -6,6 +6,7 @@ use economy::window::Counted;
 use tracker_core::accounting::{Baseline, Counters};
 use tracker_core::ids::{TorrentId, UnixTime, UserId};
 use tracker_core::record::SessionKey;
+use tracker_core::registry::UserClass;
 
 use super::policies::Policies;
 use super::{Applied, Baselines, Batch, SessionChange, Stored};
@@ -15,6 +16,8 @@ use crate::columns::COUNT_MAX;
 pub(super) struct Plan<'a> {
     /// Whose batch it is.
     writer: i64,
+    /// All changes of classes from here on are known.
+    pub(super) since: UnixTime,
     /// Sessions that the database has, by key.
     pub(super) updates: Vec<SessionRow<'a>>,
     /// Sessions that are new to it, by key.
@@ -51,8 +54,8 @@ struct Step {
     growth: Counters,
 }
 
-/// What was moved, by member, torrent and hour.
-pub(super) type Traffic = BTreeMap<(UserId, TorrentId, u32), Moved>;
+/// What was moved, by hour, member, torrent and the member's class: `None` for the one that they have.
+pub(super) type Traffic = BTreeMap<(u32, UserId, TorrentId, Option<UserClass>), Moved>;
 
 #[derive(Clone, Copy, Default)]
 pub(super) struct Moved {
@@ -95,6 +98,10 @@ pub(super) struct Gain {
     pub(super) growth: Counters,
     /// As policies have it, for a member.
     pub(super) counted: Counted,
+    /// The first and the last hour of a member's traffic in the batch.
+    pub(super) hours: Option<(u32, u32)>,
+    /// When a member's class changed last, as far as the policies know.
+    pub(super) class_changed_at: UnixTime,
     /// Snatches, for a torrent.
     pub(super) completed: u32,
 }
@@ -131,6 +138,7 @@ impl<'a> Plan<'a> {
     /// Takes `stored` for what is stored, and the hints for the sessions that weren't looked up.
     pub(super) fn trusting(batch: &'a Batch, stored: &Baselines, policies: &Policies) -> Self {
         let mut plan = Self::new(batch);
+        plan.since = policies.since;
         for change in &batch.sessions {
             plan.apply(change, Known::stored_or_hint(change, stored), policies);
         }
@@ -149,6 +157,7 @@ impl<'a> Plan<'a> {
         let latest = batch.sessions.iter().map(|change| change.announced_at);
         let at = latest.max().unwrap_or_default();
         let mut plan = Self::new(batch);
+        plan.since = policies.since;
         for change in &batch.sessions {
             let from = stored.get(&change.key).copied().map(Known::Stored);
             let SessionKey { user, torrent, .. } = change.key;
@@ -203,13 +212,18 @@ impl<'a> Plan<'a> {
         }
         for step in &row.steps {
             let from = step.from.unwrap_or(step.to);
-            let counted = policies.count(&change.key, step.growth, from, step.to);
             let hour = step.to.0 / 3600;
-            let moved = self.traffic.entry((user, torrent, hour)).or_default();
-            moved.growth = moved.growth.saturating_add(step.growth);
-            moved.counted = moved.counted.saturating_add(counted);
             let gain = self.users.entry(user).or_default();
-            gain.counted = gain.counted.saturating_add(counted);
+            gain.class_changed_at = policies.class_changed_at(user);
+            let hours = gain.hours.unwrap_or((hour, hour));
+            gain.hours = Some((hours.0.min(hour), hours.1.max(hour)));
+            policies.count(&change.key, step.growth, from, step.to, |part| {
+                let key = (hour, user, torrent, part.class);
+                let moved = self.traffic.entry(key).or_default();
+                moved.growth = moved.growth.saturating_add(part.growth);
+                moved.counted = moved.counted.saturating_add(part.counted);
+                gain.counted = gain.counted.saturating_add(part.counted);
+            });
         }
         if row.growth != Counters::default() {
             self.users.entry(user).or_default().add(row.growth);

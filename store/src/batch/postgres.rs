@@ -12,10 +12,10 @@ use tracker_core::record::SessionKey;
 use tracker_core::registry::UserClass;
 
 use super::plan::{SessionRow, SetAside, Snatch, Totals, Traffic};
-use super::policies::{Token, TokenRow};
+use super::policies::{ClassChange, ClassChangeRow, Token, TokenRow};
 use super::{
-    BaselineRow, Baselines, Bulk, HAS_TOKENS, Mark, hundredths, read_baseline, read_class,
-    read_token,
+    BaselineRow, Baselines, Bulk, HAS_CLASS_CHANGES, HAS_TOKENS, Mark, hundredths, read_baseline,
+    read_class, read_class_change, read_token,
 };
 use crate::columns::{self, BaselineColumns, Word, bigint};
 use crate::error::Result;
@@ -189,29 +189,41 @@ const INSERT_SNATCHES: &str = "
 
 const ADD_TO_TRAFFIC: &str = "
     insert into traffic (
-        user_id, torrent_id, hour, uploaded, downloaded, counted_uploaded, counted_downloaded, is_news)
-    select
-        unnest($1::bigint[]),
-        unnest($2::bigint[]),
-        unnest($3::bigint[]),
-        unnest($4::bigint[]),
-        unnest($5::bigint[]),
-        unnest($6::bigint[]),
-        unnest($7::bigint[]),
-        true
-    on conflict (user_id, torrent_id, hour) do update
+        hour, user_id, torrent_id, class, uploaded, downloaded, counted_uploaded, counted_downloaded)
+    select moved.hour, moved.user_id, moved.torrent_id, coalesce(moved.class, users.class), moved.uploaded,
+        moved.downloaded, moved.counted_uploaded, moved.counted_downloaded
+    from (
+        select
+            unnest($1::bigint[]) as hour,
+            unnest($2::bigint[]) as user_id,
+            unnest($3::bigint[]) as torrent_id,
+            unnest($4::text[]) as class,
+            unnest($5::bigint[]) as uploaded,
+            unnest($6::bigint[]) as downloaded,
+            unnest($7::bigint[]) as counted_uploaded,
+            unnest($8::bigint[]) as counted_downloaded
+    ) as moved
+    join users on users.id = moved.user_id
+    on conflict (hour, user_id, torrent_id, class) do update
     set uploaded = traffic.uploaded + least(excluded.uploaded, 9223372036854775807 - traffic.uploaded),
         downloaded = traffic.downloaded + least(excluded.downloaded, 9223372036854775807 - traffic.downloaded),
         counted_uploaded = traffic.counted_uploaded
             + least(excluded.counted_uploaded, 9223372036854775807 - traffic.counted_uploaded),
         counted_downloaded = traffic.counted_downloaded
-            + least(excluded.counted_downloaded, 9223372036854775807 - traffic.counted_downloaded),
-        is_news = true";
+            + least(excluded.counted_downloaded, 9223372036854775807 - traffic.counted_downloaded)";
 
 const CLASSES: &str = "
     select users.id, users.class
     from (select unnest($1::bigint[]) as id) as asked
     join users on users.id = asked.id";
+
+const CLASS_CHANGES: &str = "
+    select class_changes.user_id, class_changes.at, class_changes.class_before
+    from (select unnest($1::bigint[]) as id) as asked
+    join class_changes
+        on class_changes.user_id = asked.id
+        and class_changes.at > $2
+    order by class_changes.at";
 
 const TOKENS: &str = "
     select held.user_id, held.torrent_id, held.starts_at, held.ends_at
@@ -232,16 +244,28 @@ const ADD_TO_USERS: &str = "
         credited_downloaded = users.credited_downloaded + least(
             (gain.counted_downloaded + users.credited_downloaded_rest) / 100,
             9223372036854775807 - users.credited_downloaded),
-        credited_downloaded_rest = (gain.counted_downloaded + users.credited_downloaded_rest) % 100
+        credited_downloaded_rest = (gain.counted_downloaded + users.credited_downloaded_rest) % 100,
+        unsettled_since = case
+            when gain.first_hour < users.unsettled_since then gain.first_hour
+            else coalesce(users.unsettled_since, gain.first_hour)
+        end,
+        traffic_until = case
+            when gain.last_hour > users.traffic_until then gain.last_hour
+            else coalesce(users.traffic_until, gain.last_hour)
+        end
     from (
         select
             unnest($1::bigint[]) as id,
             unnest($2::bigint[]) as uploaded,
             unnest($3::bigint[]) as downloaded,
             unnest($4::bigint[]) as counted_uploaded,
-            unnest($5::bigint[]) as counted_downloaded
+            unnest($5::bigint[]) as counted_downloaded,
+            unnest($6::bigint[]) as first_hour,
+            unnest($7::bigint[]) as last_hour,
+            unnest($8::bigint[]) as class_changed_at
     ) as gain
-    where users.id = gain.id";
+    where users.id = gain.id
+        and (users.class_changed_at <= $9 or users.class_changed_at = gain.class_changed_at)";
 
 const ADD_TO_TORRENTS: &str = "
     update torrents
@@ -288,6 +312,27 @@ impl Bulk for Transaction<'_, Postgres> {
             .fetch_all(&mut **self)
             .await?;
         rows.into_iter().map(Window::try_from).collect()
+    }
+
+    async fn has_class_changes(&mut self, since: UnixTime) -> Result<bool> {
+        let found: i64 = sqlx::query_scalar(HAS_CLASS_CHANGES)
+            .bind(i64::from(since.0))
+            .fetch_one(&mut **self)
+            .await?;
+        Ok(found > 0)
+    }
+
+    async fn class_changes(
+        &mut self,
+        users: &[UserId],
+        since: UnixTime,
+    ) -> Result<Vec<ClassChange>> {
+        let rows: Vec<ClassChangeRow> = sqlx::query_as(CLASS_CHANGES)
+            .bind(column(users, |id| i64::from(id.0)))
+            .bind(i64::from(since.0))
+            .fetch_all(&mut **self)
+            .await?;
+        rows.into_iter().map(read_class_change).collect()
     }
 
     async fn has_tokens(&mut self, since: UnixTime) -> Result<bool> {
@@ -402,9 +447,12 @@ impl Bulk for Transaction<'_, Postgres> {
             return Ok(());
         }
         sqlx::query(ADD_TO_TRAFFIC)
-            .bind(column(traffic, |((user, _, _), _)| i64::from(user.0)))
-            .bind(column(traffic, |((_, torrent, _), _)| i64::from(torrent.0)))
-            .bind(column(traffic, |((_, _, hour), _)| i64::from(*hour)))
+            .bind(column(traffic, |((hour, ..), _)| i64::from(*hour)))
+            .bind(column(traffic, |((_, user, ..), _)| i64::from(user.0)))
+            .bind(column(traffic, |((_, _, torrent, _), _)| {
+                i64::from(torrent.0)
+            }))
+            .bind(column(traffic, |((.., class), _)| class.map(Word::word)))
             .bind(column(traffic, |(_, moved)| bigint(moved.growth.uploaded)))
             .bind(column(traffic, |(_, moved)| {
                 bigint(moved.growth.downloaded)
@@ -420,7 +468,7 @@ impl Bulk for Transaction<'_, Postgres> {
         Ok(())
     }
 
-    async fn add_to_users(&mut self, totals: &Totals<UserId>) -> Result<u64> {
+    async fn add_to_users(&mut self, totals: &Totals<UserId>, since: UnixTime) -> Result<u64> {
         if totals.is_empty() {
             return Ok(0);
         }
@@ -434,6 +482,16 @@ impl Bulk for Transaction<'_, Postgres> {
             .bind(column(totals, |(_, gain)| {
                 hundredths(gain.counted.downloaded)
             }))
+            .bind(column(totals, |(_, gain)| {
+                gain.hours.map(|(first, _)| i64::from(first))
+            }))
+            .bind(column(totals, |(_, gain)| {
+                gain.hours.map(|(_, last)| i64::from(last))
+            }))
+            .bind(column(totals, |(_, gain)| {
+                i64::from(gain.class_changed_at.0)
+            }))
+            .bind(i64::from(since.0))
             .execute(&mut **self)
             .await?;
         Ok(updated.rows_affected())

@@ -17,10 +17,10 @@ use tracker_core::record::SessionKey;
 use tracker_core::registry::UserClass;
 
 use super::plan::{SessionRow, SetAside, Snatch, Totals, Traffic};
-use super::policies::{Token, TokenRow};
+use super::policies::{ClassChange, ClassChangeRow, Token, TokenRow};
 use super::{
-    BaselineRow, Baselines, Bulk, HAS_TOKENS, Mark, hundredths, read_baseline, read_class,
-    read_token,
+    BaselineRow, Baselines, Bulk, HAS_CLASS_CHANGES, HAS_TOKENS, Mark, hundredths, read_baseline,
+    read_class, read_class_change, read_token,
 };
 use crate::columns::{self, BaselineColumns, Word, bigint};
 use crate::error::Result;
@@ -155,21 +155,22 @@ static INSERT_SNATCHES: LazyLock<Statement> = LazyLock::new(|| {
 
 static ADD_TO_TRAFFIC: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
-        "user_id, torrent_id, hour, uploaded, downloaded, counted_uploaded, counted_downloaded",
+        "hour, user_id, torrent_id, class, uploaded, downloaded, counted_uploaded, counted_downloaded",
         "
     insert into traffic (
-        user_id, torrent_id, hour, uploaded, downloaded, counted_uploaded, counted_downloaded, is_news)
-    select user_id, torrent_id, hour, uploaded, downloaded, counted_uploaded, counted_downloaded, true
+        hour, user_id, torrent_id, class, uploaded, downloaded, counted_uploaded, counted_downloaded)
+    select change.hour, change.user_id, change.torrent_id, coalesce(change.class, users.class), change.uploaded,
+        change.downloaded, change.counted_uploaded, change.counted_downloaded
     from change
+    cross join users on users.id = change.user_id
     where true
-    on conflict (user_id, torrent_id, hour) do update
+    on conflict (hour, user_id, torrent_id, class) do update
     set uploaded = traffic.uploaded + min(excluded.uploaded, 9223372036854775807 - traffic.uploaded),
         downloaded = traffic.downloaded + min(excluded.downloaded, 9223372036854775807 - traffic.downloaded),
         counted_uploaded = traffic.counted_uploaded
             + min(excluded.counted_uploaded, 9223372036854775807 - traffic.counted_uploaded),
         counted_downloaded = traffic.counted_downloaded
-            + min(excluded.counted_downloaded, 9223372036854775807 - traffic.counted_downloaded),
-        is_news = true",
+            + min(excluded.counted_downloaded, 9223372036854775807 - traffic.counted_downloaded)",
     )
 });
 
@@ -180,6 +181,19 @@ static CLASSES: LazyLock<Statement> = LazyLock::new(|| {
     select users.id, users.class
     from change
     cross join users on users.id = change.id",
+    )
+});
+
+static CLASS_CHANGES: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "id",
+        "
+    select class_changes.user_id, class_changes.at, class_changes.class_before
+    from change
+    cross join class_changes
+        on class_changes.user_id = change.id
+        and class_changes.at > ?
+    order by class_changes.at",
     )
 });
 
@@ -198,7 +212,8 @@ static TOKENS: LazyLock<Statement> = LazyLock::new(|| {
 /// Hundredths of a byte that make a whole one go over to the bytes.
 static ADD_TO_USERS: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
-        "id, uploaded, downloaded, counted_uploaded, counted_downloaded",
+        "
+        id, uploaded, downloaded, counted_uploaded, counted_downloaded, first_hour, last_hour, class_changed_at",
         "
     update users
     set uploaded = users.uploaded + min(change.uploaded, 9223372036854775807 - users.uploaded),
@@ -210,9 +225,18 @@ static ADD_TO_USERS: LazyLock<Statement> = LazyLock::new(|| {
         credited_downloaded = users.credited_downloaded + min(
             (change.counted_downloaded + users.credited_downloaded_rest) / 100,
             9223372036854775807 - users.credited_downloaded),
-        credited_downloaded_rest = (change.counted_downloaded + users.credited_downloaded_rest) % 100
+        credited_downloaded_rest = (change.counted_downloaded + users.credited_downloaded_rest) % 100,
+        unsettled_since = case
+            when change.first_hour < users.unsettled_since then change.first_hour
+            else coalesce(users.unsettled_since, change.first_hour)
+        end,
+        traffic_until = case
+            when change.last_hour > users.traffic_until then change.last_hour
+            else coalesce(users.traffic_until, change.last_hour)
+        end
     from change
-    where users.id = +change.id",
+    where users.id = +change.id
+        and (users.class_changed_at <= ? or users.class_changed_at = change.class_changed_at)",
     )
 });
 
@@ -247,6 +271,34 @@ impl Bulk for Transaction<'_, Sqlite> {
             .fetch_all(&mut **self)
             .await?;
         rows.into_iter().map(Window::try_from).collect()
+    }
+
+    async fn has_class_changes(&mut self, since: UnixTime) -> Result<bool> {
+        let found: i64 = sqlx::query_scalar(HAS_CLASS_CHANGES)
+            .bind(i64::from(since.0))
+            .fetch_one(&mut **self)
+            .await?;
+        Ok(found > 0)
+    }
+
+    async fn class_changes(
+        &mut self,
+        users: &[UserId],
+        since: UnixTime,
+    ) -> Result<Vec<ClassChange>> {
+        let mut changes = Vec::new();
+        for (sql, users) in CLASS_CHANGES.pieces(users) {
+            let mut query = sqlx::query_as(sql);
+            for id in users {
+                query = query.bind(i64::from(id.0));
+            }
+            let query = query.bind(i64::from(since.0));
+            let rows: Vec<ClassChangeRow> = query.fetch_all(&mut **self).await?;
+            for row in rows {
+                changes.push(read_class_change(row)?);
+            }
+        }
+        Ok(changes)
     }
 
     async fn has_tokens(&mut self, since: UnixTime) -> Result<bool> {
@@ -406,11 +458,12 @@ impl Bulk for Transaction<'_, Sqlite> {
         let traffic: Vec<_> = traffic.iter().collect();
         for (sql, traffic) in ADD_TO_TRAFFIC.pieces(&traffic) {
             let mut query = sqlx::query(sql);
-            for ((user, torrent, hour), moved) in traffic {
+            for ((hour, user, torrent, class), moved) in traffic {
                 query = query
+                    .bind(i64::from(*hour))
                     .bind(i64::from(user.0))
                     .bind(i64::from(torrent.0))
-                    .bind(i64::from(*hour))
+                    .bind(class.map(Word::word))
                     .bind(bigint(moved.growth.uploaded))
                     .bind(bigint(moved.growth.downloaded))
                     .bind(hundredths(moved.counted.uploaded))
@@ -421,7 +474,7 @@ impl Bulk for Transaction<'_, Sqlite> {
         Ok(())
     }
 
-    async fn add_to_users(&mut self, totals: &Totals<UserId>) -> Result<u64> {
+    async fn add_to_users(&mut self, totals: &Totals<UserId>, since: UnixTime) -> Result<u64> {
         let totals: Vec<_> = totals.iter().collect();
         let mut count = 0;
         for (sql, totals) in ADD_TO_USERS.pieces(&totals) {
@@ -432,8 +485,12 @@ impl Bulk for Transaction<'_, Sqlite> {
                     .bind(bigint(gain.growth.uploaded))
                     .bind(bigint(gain.growth.downloaded))
                     .bind(hundredths(gain.counted.uploaded))
-                    .bind(hundredths(gain.counted.downloaded));
+                    .bind(hundredths(gain.counted.downloaded))
+                    .bind(gain.hours.map(|(first, _)| i64::from(first)))
+                    .bind(gain.hours.map(|(_, last)| i64::from(last)))
+                    .bind(i64::from(gain.class_changed_at.0));
             }
+            let query = query.bind(i64::from(since.0));
             count += query.execute(&mut **self).await?.rows_affected();
         }
         Ok(count)

@@ -3,30 +3,38 @@
 use sqlx::{Postgres, Transaction};
 use tracker_core::ids::UnixTime;
 
-use super::{Account, AccountRow, Books, Entry, News, Settlement};
+use super::{Account, Books, Entry, HourRow, Settlement};
 use crate::batch::FIND_ROWS_BY_KEY;
 use crate::columns::Word;
 use crate::error::Result;
 
-const NEWS: &str = "
-    select user_id, torrent_id, hour, counted_uploaded - settled_uploaded as uploaded,
-        counted_downloaded - settled_downloaded as downloaded
-    from traffic
-    where is_news
-        and hour < $1
-        and user_id = any($2)
-    order by user_id, torrent_id, hour
-    for no key update";
+const TRAFFIC: &str = "
+    select traffic.user_id, traffic.hour, traffic.class,
+        cast(sum(traffic.counted_uploaded / 4294967296) as bigint) as uploaded_high,
+        cast(sum(traffic.counted_uploaded % 4294967296) as bigint) as uploaded_low,
+        cast(sum(traffic.counted_downloaded / 4294967296) as bigint) as downloaded_high,
+        cast(sum(traffic.counted_downloaded % 4294967296) as bigint) as downloaded_low,
+        count(nullif(traffic.counted_uploaded, 0)) as uploaded_in,
+        count(nullif(traffic.counted_downloaded, 0)) as downloaded_in
+    from (
+        select
+            unnest($1::bigint[]) as user_id,
+            unnest($2::bigint[]) as hour
+    ) as asked
+    join traffic
+        on traffic.hour = asked.hour
+        and traffic.user_id = asked.user_id
+    group by traffic.user_id, traffic.hour, traffic.class";
 
 const ACCOUNTS: &str = "
-    select id, class, credits_milli, seeding_paid_hour
+    select id, credits_milli, seeding_paid_hour, unsettled_since, traffic_until
     from users
     where id = any($1)
     order by id
     for no key update";
 
 const SETTLEMENTS: &str = "
-    select settlements.user_id, settlements.hour, counted_uploaded, counted_downloaded, earned_milli, cost_milli,
+    select settlements.user_id, settlements.hour, class, counted_uploaded, counted_downloaded, earned_milli, cost_milli,
         owed_milli, upload_milli_per_gib, download_milli_per_gib, multiplier_milli, class_upload_percent
     from (
         select
@@ -38,33 +46,20 @@ const SETTLEMENTS: &str = "
         and settlements.hour = asked.hour";
 
 const OWED: &str = "
-    select user_id, hour, counted_uploaded, counted_downloaded, earned_milli, cost_milli, owed_milli,
+    select user_id, hour, class, counted_uploaded, counted_downloaded, earned_milli, cost_milli, owed_milli,
         upload_milli_per_gib, download_milli_per_gib, multiplier_milli, class_upload_percent
     from settlements
     where owed_milli > 0
         and user_id = any($1)";
 
-const MARK_SETTLED: &str = "
-    update traffic
-    set is_news = false, settled_uploaded = traffic.counted_uploaded, settled_downloaded = traffic.counted_downloaded
-    from (
-        select
-            unnest($1::bigint[]) as user_id,
-            unnest($2::bigint[]) as torrent_id,
-            unnest($3::bigint[]) as hour
-    ) as news
-    where traffic.user_id = news.user_id
-        and traffic.torrent_id = news.torrent_id
-        and traffic.hour = news.hour";
-
 const PUT_SETTLEMENTS: &str = "
     insert into settlements (
-        user_id, hour, counted_uploaded, counted_downloaded, earned_milli, cost_milli, owed_milli, upload_milli_per_gib,
-        download_milli_per_gib, multiplier_milli, class_upload_percent)
+        user_id, hour, class, counted_uploaded, counted_downloaded, earned_milli, cost_milli, owed_milli,
+        upload_milli_per_gib, download_milli_per_gib, multiplier_milli, class_upload_percent)
     select
         unnest($1::bigint[]),
         unnest($2::bigint[]),
-        unnest($3::bigint[]),
+        unnest($3::text[]),
         unnest($4::bigint[]),
         unnest($5::bigint[]),
         unnest($6::bigint[]),
@@ -72,8 +67,9 @@ const PUT_SETTLEMENTS: &str = "
         unnest($8::bigint[]),
         unnest($9::bigint[]),
         unnest($10::bigint[]),
-        unnest($11::bigint[])
-    on conflict (user_id, hour) do update
+        unnest($11::bigint[]),
+        unnest($12::bigint[])
+    on conflict (hour, user_id, class) do update
     set counted_uploaded = excluded.counted_uploaded,
         counted_downloaded = excluded.counted_downloaded,
         earned_milli = excluded.earned_milli,
@@ -92,12 +88,15 @@ const ADD_ENTRIES: &str = "
 
 const PUT_ACCOUNTS: &str = "
     update users
-    set credits_milli = account.credits_milli, seeding_paid_hour = account.seeding_paid_hour
+    set credits_milli = account.credits_milli,
+        seeding_paid_hour = account.seeding_paid_hour,
+        unsettled_since = account.unsettled_since
     from (
         select
             unnest($1::bigint[]) as id,
             unnest($2::bigint[]) as credits_milli,
-            unnest($3::bigint[]) as seeding_paid_hour
+            unnest($3::bigint[]) as seeding_paid_hour,
+            unnest($4::bigint[]) as unsettled_since
     ) as account
     where users.id = account.id";
 
@@ -107,17 +106,16 @@ impl Books for Transaction<'_, Postgres> {
         Ok(())
     }
 
-    async fn news(&mut self, users: &[i64], before_hour: i64) -> Result<Vec<News>> {
-        let rows = sqlx::query_as(NEWS).bind(before_hour).bind(users);
+    async fn accounts(&mut self, users: &[i64]) -> Result<Vec<Account>> {
+        let rows = sqlx::query_as(ACCOUNTS).bind(users);
         Ok(rows.fetch_all(&mut **self).await?)
     }
 
-    async fn accounts(&mut self, users: &[i64]) -> Result<Vec<Account>> {
-        let rows: Vec<AccountRow> = sqlx::query_as(ACCOUNTS)
-            .bind(users)
-            .fetch_all(&mut **self)
-            .await?;
-        rows.into_iter().map(Account::try_from).collect()
+    async fn traffic(&mut self, keys: &[(i64, i64)]) -> Result<Vec<HourRow>> {
+        let rows = sqlx::query_as(TRAFFIC)
+            .bind(column(keys, |&(user, _)| user))
+            .bind(column(keys, |&(_, hour)| hour));
+        Ok(rows.fetch_all(&mut **self).await?)
     }
 
     async fn settlements(&mut self, keys: &[(i64, i64)]) -> Result<Vec<Settlement>> {
@@ -132,20 +130,11 @@ impl Books for Transaction<'_, Postgres> {
         Ok(rows.fetch_all(&mut **self).await?)
     }
 
-    async fn mark_settled(&mut self, news: &[News]) -> Result<()> {
-        sqlx::query(MARK_SETTLED)
-            .bind(column(news, |row| row.user_id))
-            .bind(column(news, |row| row.torrent_id))
-            .bind(column(news, |row| row.hour))
-            .execute(&mut **self)
-            .await?;
-        Ok(())
-    }
-
     async fn put_settlements(&mut self, rows: &[Settlement]) -> Result<()> {
         sqlx::query(PUT_SETTLEMENTS)
             .bind(column(rows, |row| row.user_id))
             .bind(column(rows, |row| row.hour))
+            .bind(column(rows, |row| row.class.as_str()))
             .bind(column(rows, |row| row.counted_uploaded))
             .bind(column(rows, |row| row.counted_downloaded))
             .bind(column(rows, |row| row.earned_milli))
@@ -178,6 +167,7 @@ impl Books for Transaction<'_, Postgres> {
             .bind(column(accounts, |account| account.user))
             .bind(column(accounts, |account| account.balance_milli))
             .bind(column(accounts, |account| account.seeding_paid_hour))
+            .bind(column(accounts, |account| account.unsettled_since))
             .execute(&mut **self)
             .await?;
         Ok(())

@@ -5,22 +5,27 @@ use std::sync::LazyLock;
 use sqlx::{Sqlite, Transaction};
 use tracker_core::ids::UnixTime;
 
-use super::{Account, AccountRow, Books, Entry, News, Settlement};
+use super::{Account, Books, Entry, HourRow, Settlement};
 use crate::batch::Statement;
 use crate::columns::Word;
 use crate::error::Result;
 
-static NEWS: LazyLock<Statement> = LazyLock::new(|| {
+static TRAFFIC: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
-        "user_id",
+        "user_id, hour",
         "
-    select traffic.user_id, traffic.torrent_id, traffic.hour,
-        traffic.counted_uploaded - traffic.settled_uploaded as uploaded,
-        traffic.counted_downloaded - traffic.settled_downloaded as downloaded
+    select traffic.user_id, traffic.hour, traffic.class,
+        cast(sum(traffic.counted_uploaded / 4294967296) as bigint) as uploaded_high,
+        cast(sum(traffic.counted_uploaded % 4294967296) as bigint) as uploaded_low,
+        cast(sum(traffic.counted_downloaded / 4294967296) as bigint) as downloaded_high,
+        cast(sum(traffic.counted_downloaded % 4294967296) as bigint) as downloaded_low,
+        count(nullif(traffic.counted_uploaded, 0)) as uploaded_in,
+        count(nullif(traffic.counted_downloaded, 0)) as downloaded_in
     from change
-    cross join traffic on traffic.user_id = change.user_id
-    where traffic.is_news
-        and traffic.hour < ?",
+    cross join traffic
+        on traffic.hour = change.hour
+        and traffic.user_id = change.user_id
+    group by traffic.user_id, traffic.hour, traffic.class",
     )
 });
 
@@ -28,7 +33,7 @@ static ACCOUNTS: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
         "id",
         "
-    select users.id, users.class, users.credits_milli, users.seeding_paid_hour
+    select users.id, users.credits_milli, users.seeding_paid_hour, users.unsettled_since, users.traffic_until
     from change
     cross join users on users.id = change.id",
     )
@@ -38,7 +43,7 @@ static SETTLEMENTS: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
         "user_id, hour",
         "
-    select settlements.user_id, settlements.hour, counted_uploaded, counted_downloaded, earned_milli, cost_milli,
+    select settlements.user_id, settlements.hour, class, counted_uploaded, counted_downloaded, earned_milli, cost_milli,
         owed_milli, upload_milli_per_gib, download_milli_per_gib, multiplier_milli, class_upload_percent
     from change
     cross join settlements
@@ -51,7 +56,7 @@ static OWED: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
         "user_id",
         "
-    select settlements.user_id, settlements.hour, counted_uploaded, counted_downloaded, earned_milli, cost_milli,
+    select settlements.user_id, settlements.hour, class, counted_uploaded, counted_downloaded, earned_milli, cost_milli,
         owed_milli, upload_milli_per_gib, download_milli_per_gib, multiplier_milli, class_upload_percent
     from change
     cross join settlements on settlements.user_id = change.user_id
@@ -59,33 +64,19 @@ static OWED: LazyLock<Statement> = LazyLock::new(|| {
     )
 });
 
-/// The plus: see the batch's.
-static MARK_SETTLED: LazyLock<Statement> = LazyLock::new(|| {
-    Statement::new(
-        "user_id, torrent_id, hour",
-        "
-    update traffic
-    set is_news = false, settled_uploaded = traffic.counted_uploaded, settled_downloaded = traffic.counted_downloaded
-    from change
-    where traffic.user_id = +change.user_id
-        and traffic.torrent_id = +change.torrent_id
-        and traffic.hour = +change.hour",
-    )
-});
-
 static PUT_SETTLEMENTS: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
         "
-        user_id, hour, counted_uploaded, counted_downloaded, earned_milli, cost_milli, owed_milli, upload_milli_per_gib,
-        download_milli_per_gib, multiplier_milli, class_upload_percent",
+        user_id, hour, class, counted_uploaded, counted_downloaded, earned_milli, cost_milli, owed_milli,
+        upload_milli_per_gib, download_milli_per_gib, multiplier_milli, class_upload_percent",
         "
     insert into settlements (
-        user_id, hour, counted_uploaded, counted_downloaded, earned_milli, cost_milli, owed_milli, upload_milli_per_gib,
-        download_milli_per_gib, multiplier_milli, class_upload_percent)
+        user_id, hour, class, counted_uploaded, counted_downloaded, earned_milli, cost_milli, owed_milli,
+        upload_milli_per_gib, download_milli_per_gib, multiplier_milli, class_upload_percent)
     select *
     from change
     where true
-    on conflict (user_id, hour) do update
+    on conflict (hour, user_id, class) do update
     set counted_uploaded = excluded.counted_uploaded,
         counted_downloaded = excluded.counted_downloaded,
         earned_milli = excluded.earned_milli,
@@ -106,10 +97,12 @@ static ADD_ENTRIES: LazyLock<Statement> = LazyLock::new(|| {
 
 static PUT_ACCOUNTS: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
-        "id, credits_milli, seeding_paid_hour",
+        "id, credits_milli, seeding_paid_hour, unsettled_since",
         "
     update users
-    set credits_milli = change.credits_milli, seeding_paid_hour = change.seeding_paid_hour
+    set credits_milli = change.credits_milli,
+        seeding_paid_hour = change.seeding_paid_hour,
+        unsettled_since = change.unsettled_since
     from change
     where users.id = +change.id",
     )
@@ -120,19 +113,6 @@ impl Books for Transaction<'_, Sqlite> {
         Ok(())
     }
 
-    async fn news(&mut self, users: &[i64], before_hour: i64) -> Result<Vec<News>> {
-        let mut news = Vec::new();
-        for (sql, users) in NEWS.pieces(users) {
-            let mut query = sqlx::query_as(sql);
-            for user in users {
-                query = query.bind(*user);
-            }
-            let rows: Vec<News> = query.bind(before_hour).fetch_all(&mut **self).await?;
-            news.extend(rows);
-        }
-        Ok(news)
-    }
-
     async fn accounts(&mut self, users: &[i64]) -> Result<Vec<Account>> {
         let mut accounts = Vec::with_capacity(users.len());
         for (sql, users) in ACCOUNTS.pieces(users) {
@@ -140,12 +120,23 @@ impl Books for Transaction<'_, Sqlite> {
             for user in users {
                 query = query.bind(*user);
             }
-            let rows: Vec<AccountRow> = query.fetch_all(&mut **self).await?;
-            for row in rows {
-                accounts.push(row.try_into()?);
-            }
+            let rows: Vec<Account> = query.fetch_all(&mut **self).await?;
+            accounts.extend(rows);
         }
         Ok(accounts)
+    }
+
+    async fn traffic(&mut self, keys: &[(i64, i64)]) -> Result<Vec<HourRow>> {
+        let mut traffic = Vec::new();
+        for (sql, keys) in TRAFFIC.pieces(keys) {
+            let mut query = sqlx::query_as(sql);
+            for (user, hour) in keys {
+                query = query.bind(*user).bind(*hour);
+            }
+            let rows: Vec<HourRow> = query.fetch_all(&mut **self).await?;
+            traffic.extend(rows);
+        }
+        Ok(traffic)
     }
 
     async fn settlements(&mut self, keys: &[(i64, i64)]) -> Result<Vec<Settlement>> {
@@ -174,17 +165,6 @@ impl Books for Transaction<'_, Sqlite> {
         Ok(settlements)
     }
 
-    async fn mark_settled(&mut self, news: &[News]) -> Result<()> {
-        for (sql, news) in MARK_SETTLED.pieces(news) {
-            let mut query = sqlx::query(sql);
-            for row in news {
-                query = query.bind(row.user_id).bind(row.torrent_id).bind(row.hour);
-            }
-            query.execute(&mut **self).await?;
-        }
-        Ok(())
-    }
-
     async fn put_settlements(&mut self, rows: &[Settlement]) -> Result<()> {
         for (sql, rows) in PUT_SETTLEMENTS.pieces(rows) {
             let mut query = sqlx::query(sql);
@@ -192,6 +172,7 @@ impl Books for Transaction<'_, Sqlite> {
                 query = query
                     .bind(row.user_id)
                     .bind(row.hour)
+                    .bind(&row.class)
                     .bind(row.counted_uploaded)
                     .bind(row.counted_downloaded)
                     .bind(row.earned_milli)
@@ -230,7 +211,8 @@ impl Books for Transaction<'_, Sqlite> {
                 query = query
                     .bind(account.user)
                     .bind(account.balance_milli)
-                    .bind(account.seeding_paid_hour);
+                    .bind(account.seeding_paid_hour)
+                    .bind(account.unsettled_since);
             }
             query.execute(&mut **self).await?;
         }
@@ -251,18 +233,16 @@ mod tests {
     /// As for batches: through the rows, and each finds its own.
     #[tokio::test]
     async fn each_row_finds_its_own() {
-        const NEWS_INDEX: &str = "SEARCH traffic USING INDEX traffic_news (user_id=? AND hour<?)";
-        const KEY: &str = "SEARCH traffic USING INDEX sqlite_autoindex_traffic_1 (user_id=? AND torrent_id=? AND hour=?)";
+        const HOUR: &str = "SEARCH traffic USING PRIMARY KEY (hour=? AND user_id=?)";
         const USER: &str = "SEARCH users USING INTEGER PRIMARY KEY (rowid=?)";
         const SETTLEMENT: &str =
-            "SEARCH settlements USING INDEX sqlite_autoindex_settlements_1 (user_id=? AND hour=?)";
+            "SEARCH settlements USING INDEX sqlite_autoindex_settlements_1 (hour=? AND user_id=?)";
         const OWED_INDEX: &str = "SEARCH settlements USING INDEX settlements_owed (user_id=?)";
-        let statements: [(&Statement, &[&str]); 6] = [
-            (&NEWS, &[NEWS_INDEX]),
+        let statements: [(&Statement, &[&str]); 5] = [
+            (&TRAFFIC, &[HOUR]),
             (&ACCOUNTS, &[USER]),
             (&SETTLEMENTS, &[SETTLEMENT]),
             (&OWED, &[OWED_INDEX]),
-            (&MARK_SETTLED, &[KEY]),
             (&PUT_ACCOUNTS, &[USER]),
         ];
         let folder = tempfile::tempdir().unwrap();

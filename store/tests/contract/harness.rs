@@ -84,16 +84,16 @@ impl Database {
     }
 
     /// Asks for one number behind the store's back.
-    pub(crate) async fn number(&self, sql: &'static str) -> i64 {
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
         if self.url.starts_with("sqlite") {
             let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
-            sqlx::query_scalar(sql)
+            sqlx::query_scalar(AssertSqlSafe(sql))
                 .fetch_one(&mut connection)
                 .await
                 .unwrap()
         } else {
             let mut connection = PgConnection::connect(&self.url).await.unwrap();
-            sqlx::query_scalar(sql)
+            sqlx::query_scalar(AssertSqlSafe(sql))
                 .fetch_one(&mut connection)
                 .await
                 .unwrap()

@@ -220,8 +220,8 @@ async fn traffic_comes_by_the_hour_and_in_pages(db: Database) {
     };
     let whole = [
         (ann, hour, 6, 4),
-        (ann, hour + 1, 10, 0),
         (bob, hour, 6, 4),
+        (ann, hour + 1, 10, 0),
         (bob, hour + 1, 10, 0),
     ];
     let both = hour..hour + 2;
@@ -229,7 +229,7 @@ async fn traffic_comes_by_the_hour_and_in_pages(db: Database) {
     assert_eq!(page(both.clone(), None, 1).await, whole[..1]);
     assert_eq!(page(both.clone(), Some((ann, hour)), 2).await, whole[1..3]);
     assert_eq!(page(both, Some((bob, hour + 1)), 9).await, []);
-    assert_eq!(page(hour..hour + 1, None, 9).await, [whole[0], whole[2]]);
+    assert_eq!(page(hour..hour + 1, None, 9).await, whole[..2]);
 }
 
 async fn windows_that_have_ended_before_are_left_out(db: Database) {

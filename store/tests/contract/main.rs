@@ -11,6 +11,7 @@ mod harness;
 mod batch;
 mod catalogue;
 mod changes;
+mod class_changes;
 mod exactly_once;
 mod expiry;
 mod freeleech;

@@ -50,14 +50,22 @@ impl Database {
         let (user, hour) = (user.0, HOUR + hour);
         self.execute(&format!(
             "insert into traffic (
-                user_id, torrent_id, hour, uploaded, downloaded, counted_uploaded, counted_downloaded, is_news)
-             values ({user}, {torrent}, {hour}, {up}, {down}, {up}00, {down}00, true)
-             on conflict (user_id, torrent_id, hour) do update
+                hour, user_id, torrent_id, class, uploaded, downloaded, counted_uploaded, counted_downloaded)
+             select {hour}, {user}, {torrent}, class, {up}, {down}, {up}00, {down}00
+             from users
+             where id = {user}
+             on conflict (hour, user_id, torrent_id, class) do update
              set uploaded = traffic.uploaded + excluded.uploaded,
                  downloaded = traffic.downloaded + excluded.downloaded,
                  counted_uploaded = traffic.counted_uploaded + excluded.counted_uploaded,
-                 counted_downloaded = traffic.counted_downloaded + excluded.counted_downloaded,
-                 is_news = true"
+                 counted_downloaded = traffic.counted_downloaded + excluded.counted_downloaded"
+        ))
+        .await;
+        self.execute(&format!(
+            "update users
+             set unsettled_since = case when unsettled_since < {hour} then unsettled_since else {hour} end,
+                 traffic_until = case when traffic_until > {hour} then traffic_until else {hour} end
+             where id = {user}"
         ))
         .await;
     }
@@ -139,13 +147,21 @@ async fn late_traffic_adds_the_difference(db: Database) {
     }
     let uploads = [333, 333, 334].map(|milli| (CreditKind::Upload, milli));
     assert_eq!(db.amounts(ann).await, uploads);
+    let waiting = "select count(*) from users where unsettled_since is not null";
+    assert_eq!(db.number(waiting).await, 0);
+    let notes: Vec<_> = db
+        .entries(ann)
+        .await
+        .into_iter()
+        .map(|entry| entry.note)
+        .collect();
     assert_eq!(
-        db.number("select count(*) from traffic where is_news")
-            .await,
-        0
+        notes[..2],
+        [
+            "341.3 MiB in 1 torrent, 2027-01-15 08:00–09:00 UTC",
+            "341.3 MiB that came late, 2027-01-15 08:00–09:00 UTC"
+        ]
     );
-    let settled = "select count(*) from traffic where settled_uploaded = counted_uploaded";
-    assert_eq!(db.number(settled).await, 2);
 }
 
 async fn settling_again_enters_nothing(db: Database) {
@@ -154,10 +170,9 @@ async fn settling_again_enters_nothing(db: Database) {
     db.settle(&TERMS, 1).await;
     let entries = db.entries(ann).await;
     assert_eq!(db.settle(&TERMS, 1).await, Settled::default());
-    // Announced again, as after an answer that was lost: the row is news, and nothing in it is.
-    db.execute("update traffic set is_news = true").await;
-    let settled = db.settle(&TERMS, 2).await;
-    assert_eq!((settled.members, settled.entries), (1, 0));
+    // The hour is looked at again, and there is nothing new in it.
+    db.traffic(ann, 1, 0, 0, 0).await;
+    assert_eq!(db.settle(&TERMS, 2).await, Settled::default());
     assert_eq!(db.entries(ann).await, entries);
 }
 
@@ -282,9 +297,9 @@ async fn an_hour_keeps_its_prices(db: Database) {
         multiplier_milli: 2000,
         ..TERMS
     };
-    db.execute("update users set class = 'elite'").await;
     // Late for the first hour, and the whole of another.
     db.traffic(ann, 1, 0, GIB, GIB).await;
+    db.execute("update users set class = 'elite'").await;
     db.traffic(ann, 1, 1, 10 * GIB, GIB).await;
     db.settle(&dearer, 2).await;
     let expected = [

@@ -27,7 +27,7 @@ on_both_databases!(
     an_old_hint_reaches_back_as_far_as_it_may_be,
 );
 
-const HOUR: u32 = 3600;
+pub(crate) const HOUR: u32 = 3600;
 
 /// The first second of an hour.
 const START: UnixTime = UnixTime(NOW.0 / HOUR * HOUR);
@@ -77,7 +77,7 @@ impl Database {
         }
     }
 
-    async fn admin(&self) -> UserId {
+    pub(crate) async fn admin(&self) -> UserId {
         match self.store.find_user("admin").await.unwrap() {
             Some(user) => user.id,
             None => self.user("admin").await,
