@@ -36,7 +36,13 @@ const MEMBERS: &str = "
         coalesce(cast(sum(traffic.counted_downloaded / 4294967296) as bigint), 0) as down_high,
         coalesce(cast(sum(traffic.counted_downloaded % 4294967296) as bigint), 0) as down_low
     from (
-        select id, class, created_at, credited_uploaded, credited_downloaded
+        select id, created_at, credited_uploaded, credited_downloaded, coalesce((
+            select class_before
+            from class_changes
+            where class_changes.user_id = users.id
+                and class_changes.at > $3 * 3600
+            order by class_changes.at
+            limit 1), class) as class
         from users
         where id > $1
         order by id
@@ -124,7 +130,7 @@ impl Store {
             .collect()
     }
 
-    /// Members with what they had before an hour. The class is today's: who joined since has begun as a newbie.
+    /// Members with what they had before an hour, and the class that they had then: who joined since has begun as a newbie.
     pub async fn members_of_history(
         &self,
         from_hour: u32,

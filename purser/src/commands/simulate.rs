@@ -32,7 +32,7 @@ const LIMITS: [&str; 5] = [
     "balances begin at 0, and grants, gifts and purchases are left out",
     "when a torrent was seeded isn't recorded by the hour: a session's seed time is spread evenly over it, several clients \
      and sessions of a member in a torrent as one",
-    "old classes aren't recorded: who was there at the beginning begins with today's, who joined later as a newbie",
+    "classes before changes of them were recorded aren't known: who was there then begins with the next that is",
     "only snatches of this time are judged",
 ];
 

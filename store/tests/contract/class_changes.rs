@@ -18,7 +18,7 @@ on_both_databases!(
 );
 
 impl Database {
-    async fn class_from(&self, user: UserId, class: UserClass, secs: u32) {
+    pub(crate) async fn class_from(&self, user: UserId, class: UserClass, secs: u32) {
         let change = UserChange {
             class: Some(class),
             ..UserChange::default()

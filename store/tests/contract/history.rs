@@ -11,6 +11,7 @@ use crate::traffic::{announce, at};
 
 on_both_databases!(
     members_come_with_what_they_had_before,
+    members_come_in_the_class_that_they_had,
     what_came_since_may_be_more_than_64_bits,
     torrents_and_snatches_come_in_pages,
     a_members_clients_seed_together,
@@ -91,6 +92,23 @@ async fn members_come_with_what_they_had_before(db: Database) {
 }
 
 /// Hundredths of bytes, of several hours: each at the top of its column.
+async fn members_come_in_the_class_that_they_had(db: Database) {
+    let ann = db.user("ann").await;
+    db.execute("update users set created_at = 1").await;
+    db.class_from(ann, UserClass::Member, HOUR).await;
+    db.class_from(ann, UserClass::Elite, 2 * HOUR + 1).await;
+    let hour = first_hour();
+    for (after, class) in [
+        (0, UserClass::Newbie),
+        (1, UserClass::Member),
+        (2, UserClass::Member),
+        (3, UserClass::Elite),
+    ] {
+        let members = db.members_before(hour + after).await;
+        assert_eq!(members[0].1, class, "{after}");
+    }
+}
+
 async fn what_came_since_may_be_more_than_64_bits(db: Database) {
     let (ann, torrent, _) = db.one_leecher().await;
     for hour in 0..3_u32 {
