@@ -99,7 +99,7 @@ async fn read(parts: &Parts, site: &Site, scopes: &[Scope]) -> Result<Caller, Pr
     if let Some(login) = site.credentials.read_access(shown) {
         let found = site.store.login_user(login).await?;
         let user = found.ok_or(Problem::UNAUTHENTICATED)?;
-        admit(site, &counted(parts), &user).await?;
+        admit(site, &counted(parts), &user, false).await?;
         let via = Via::Login(login);
         return Ok(Caller { user, via });
     }
@@ -141,16 +141,16 @@ pub(crate) async fn by_api_key(
     if !is_it || key.expires_at.is_some_and(|end| end <= site.now()) {
         return Err(Problem::UNAUTHENTICATED);
     }
-    admit(site, counted, &user).await?;
+    admit(site, counted, &user, true).await?;
     let scopes = Scopes::read(&key.scopes);
     scopes.need_one_of(needed)?;
     let via = Via::ApiKey(scopes);
     Ok(Caller { user, via })
 }
 
-async fn admit(site: &Site, counted: &Counted, user: &User) -> Result<(), Problem> {
+async fn admit(site: &Site, counted: &Counted, user: &User, by_key: bool) -> Result<(), Problem> {
     match user.status {
-        MemberStatus::Active => allow_member(site, counted, user).await,
+        MemberStatus::Active => allow_member(site, counted, user, by_key).await,
         MemberStatus::Disabled => Err(Problem::DISABLED),
     }
 }

@@ -95,6 +95,7 @@ pub(crate) async fn allow_member(
     site: &Site,
     counted: &Counted,
     user: &User,
+    by_key: bool,
 ) -> Result<(), Problem> {
     let privileges = site.economy.class(user.class).privileges;
     let most = privileges.requests_per_minute;
@@ -109,7 +110,9 @@ pub(crate) async fn allow_member(
                 most,
                 secs: 60,
             };
-            let who = user.id.0.to_string();
+            // Apart, so that who has a stolen key can't keep its member from ending it.
+            let credential = if by_key { "keys" } else { "logins" };
+            let who = format!("{}:{credential}", user.id.0);
             let standing = site.limits.count(quota, &who, site.now()).await;
             *counted.0.get_or_init(|| standing)
         }

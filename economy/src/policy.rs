@@ -242,30 +242,69 @@ fn check_class(
     Ok(())
 }
 
-/// Refuses a class that asks for less than the one below it: who has it could be too little for the class they came from.
+/// Refuses a class that asks for less than the one below it: who has it could be too little for the class they came from. And
+/// one that gives less: to rise would be a loss.
 fn check_above(
     classes: &mut Section<'_>,
     (lower, below): (&str, &ClassRules),
     (higher, above): (&'static str, &ClassRules),
 ) -> Result<(), PolicyError> {
-    for ((key, least), (_, value)) in thresholds(below).into_iter().zip(thresholds(above)) {
+    let asked = thresholds(below).into_iter().zip(thresholds(above));
+    for ((key, least), (_, value)) in asked {
         if value < least {
             let reason = if key == "no_open_hit_and_run" {
                 format!("false is not true, as it is for {lower}, the class below")
             } else {
                 format!("{value} is less than {lower}, the class below, asks for ({least})")
             };
-            let section = classes.section(higher)?;
-            let mut error = section.refuse(&[key], reason);
-            if !section.gives(key)
-                && let Some(line) = classes.line_within(lower, key)
-            {
-                error.line = line;
-            }
-            return Err(error);
+            return Err(refuse_above(classes, (lower, higher), key, reason));
+        }
+    }
+    let given = limits(below).into_iter().zip(limits(above));
+    for ((key, least), (_, value)) in given {
+        let rank = |limit: u32| if limit == 0 { u32::MAX } else { limit };
+        if rank(value) < rank(least) {
+            let least = if least == 0 {
+                "no limit".to_owned()
+            } else {
+                least.to_string()
+            };
+            let reason = format!("{value} is less than {lower}, the class below, has ({least})");
+            return Err(refuse_above(classes, (lower, higher), key, reason));
         }
     }
     Ok(())
+}
+
+/// In the line of the class above, if it gives the key; else in that of the class below.
+fn refuse_above(
+    classes: &mut Section<'_>,
+    (lower, higher): (&str, &'static str),
+    key: &'static str,
+    reason: String,
+) -> PolicyError {
+    let section = match classes.section(higher) {
+        Ok(section) => section,
+        Err(error) => return error,
+    };
+    let mut error = section.refuse(&[key], reason);
+    if !section.gives(key)
+        && let Some(line) = classes.line_within(lower, key)
+    {
+        error.line = line;
+    }
+    error
+}
+
+/// What a class may, and 0 is no limit of.
+fn limits(rules: &ClassRules) -> [(&'static str, u32); 4] {
+    let privileges = &rules.privileges;
+    [
+        ("download_slots", privileges.download_slots),
+        ("upload_percent", privileges.upload_percent.into()),
+        ("token_days", privileges.token_days),
+        ("requests_per_minute", privileges.requests_per_minute),
+    ]
 }
 
 fn read_hit_and_run(mut section: Section<'_>) -> Result<HitAndRun, PolicyError> {

@@ -46,6 +46,10 @@ const RECORDS_KEPT: usize = 4_096;
 /// aside at the pace of its failures.
 const SET_ASIDE_MAX: u32 = 100;
 
+/// A batch that still doesn't fit after so many careful tries never will: others that write what it writes, at just the wrong
+/// moments, aren't the reason any more.
+const MISFITS_MAX: u32 = 10;
+
 /// More often the last batch isn't tried.
 const FINISH_TRIES: u32 = 20;
 
@@ -296,11 +300,22 @@ impl Persister {
                     self.set_aside_in_a_row = 0;
                 }
                 self.meters.flush_seconds.record(outcome.took);
+                if self.size == BATCH_MAX * self.lanes.0.len() {
+                    self.lane(lane).misfits = 0;
+                }
                 self.take_over(lane, batch, &applied);
                 Ok(())
             }
             Err(FlushError::Store(refused)) if refused.is_about_the_data() => {
                 self.narrow(lane, batch, refused, read).await
+            }
+            Err(FlushError::Store(misfit @ StoreError::Stale)) => {
+                let misfits = &mut self.lane(lane).misfits;
+                *misfits += 1;
+                if *misfits <= MISFITS_MAX {
+                    return Err(misfit.into());
+                }
+                self.narrow(lane, batch, misfit, read).await
             }
             Err(error) => {
                 if !is_clear {
@@ -312,7 +327,7 @@ impl Persister {
         }
     }
 
-    /// The database refuses something in the batch, even carefully. It is asked for less and less at a time, and the
+    /// The database refuses something in the batch, even carefully, or something in it never fits. It is asked for less and less at a time, and the
     /// record that is refused even alone is set aside, with the reason, for the operator.
     async fn narrow(
         &mut self,

@@ -23,6 +23,8 @@ pub(crate) struct Lane {
     pub(crate) position: u64,
     /// A transaction up to here was sent, and nobody knows yet whether it went through.
     pub(crate) doubt: Option<u64>,
+    /// Batches that didn't fit, since all went well.
+    pub(crate) misfits: u32,
     /// On their way.
     pub(crate) records: Vec<Record>,
 }
@@ -36,6 +38,7 @@ impl Lanes {
                 position: store.settled_mark(&name).await?,
                 name,
                 doubt: None,
+                misfits: 0,
                 records: Vec::new(),
             });
         }

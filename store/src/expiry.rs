@@ -124,19 +124,19 @@ const KEEP_FOR_USER: &str = "
     set pruned_seed_secs = pruned_seed_secs + $1
     where id = $2";
 
+/// And before which hour everything is settled, of all members.
 const FIRST_HOUR: &str = "
-    select min(hour)
-    from traffic";
+    select (select min(hour) from traffic), (select min(unsettled_since) from users)";
 
 const PRUNE_TRAFFIC: &str = "
     delete from traffic
     where hour <= $1";
 
-/// With the traffic that they have seen: what still comes for the hour is all there is then. What is owed stays.
+/// With the traffic that they have seen: what still comes for the hour is all there is then. What nobody could pay in all
+/// that time is forgotten.
 const PRUNE_SETTLEMENTS: &str = "
     delete from settlements
-    where hour <= $1
-        and owed_milli = 0";
+    where hour <= $1";
 
 /// More than any torrent has; and no sum of it gets to where 64 bits end.
 const PIB: i64 = 1 << 50;
@@ -257,16 +257,17 @@ impl Store {
         })
     }
 
-    /// Deletes the traffic of so many hours from the first on, of those before an hour. `None`: there is no more; else how
+    /// Deletes the traffic of so many hours from the first on, of those before an hour that are settled. `None`: there is no more; else how
     /// many rows it were.
     pub async fn prune_traffic(&self, before_hour: u32, hours: u32) -> Result<Option<u64>> {
-        let first: Option<i64> = reading!(self, |pool| sqlx::query_scalar(FIRST_HOUR)
-            .fetch_one(pool)
-            .await)?;
-        let Some(first) = first.filter(|first| *first < i64::from(before_hour)) else {
+        let (first, unsettled): (Option<i64>, Option<i64>) = reading!(self, |pool| {
+            sqlx::query_as(FIRST_HOUR).fetch_one(pool).await
+        })?;
+        let end = i64::from(before_hour).min(unsettled.unwrap_or(i64::MAX));
+        let Some(first) = first.filter(|first| *first < end) else {
             return Ok(None);
         };
-        let last = (first + i64::from(hours) - 1).min(i64::from(before_hour) - 1);
+        let last = (first + i64::from(hours)).min(end) - 1;
         in_transaction!(self, |tx| {
             let pruned = sqlx::query(PRUNE_TRAFFIC)
                 .bind(last)

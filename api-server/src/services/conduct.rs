@@ -1,6 +1,8 @@
 //! Classes, hit-and-runs and low ratios: the economy's verdicts on members, and what they are told. A job asks for it now
 //! and then; asked twice, it changes nothing more.
 
+use std::time::Instant;
+
 use economy::class::{self, Standing, Verdict};
 use economy::milli::Milli;
 use economy::policy::Policy;
@@ -37,6 +39,7 @@ pub async fn review(
     min_ratio_milli: u64,
     now: UnixTime,
 ) -> Result<Reviewed, StoreError> {
+    let began = Instant::now();
     let mut reviewed = Reviewed::default();
     let mut after = UserId(0);
     loop {
@@ -53,8 +56,9 @@ pub async fn review(
                 ..standing
             };
             let verdicts = judge(policy, min_ratio_milli, member, &standing, &owed, now);
-            if verdicts != unchanged(member) && store.carry_out(member.user, &verdicts, now).await?
-            {
+            // A class holds from when it is given: who comes last may wait for minutes.
+            let at = UnixTime(now.0.saturating_add(began.elapsed().as_secs() as u32));
+            if verdicts != unchanged(member) && store.carry_out(member.user, &verdicts, at).await? {
                 reviewed.count(member, &verdicts);
             }
         }

@@ -303,6 +303,14 @@ fn what_is_wrong_is_refused_with_its_line_and_the_reason() {
             "[hit_and_run]\nwarn_before_days = 15",
             "line 2: hit_and_run.warn_before_days: 15 is more than within_days (14)",
         ),
+        (
+            "[classes.member]\ndownload_slots = 9",
+            "line 2: classes.member.download_slots: 9 is less than newbie, the class below, has (10)",
+        ),
+        (
+            "[classes.newbie]\nrequests_per_minute = 0",
+            "line 2: classes.member.requests_per_minute: 120 is less than newbie, the class below, has (no limit)",
+        ),
         // The shop.
         ("[[shop]]\nid = \"a\"", "line 1: shop.1.name is missing"),
         (
@@ -409,7 +417,8 @@ fn what_is_just_right_is_taken() {
         "[seeding]\nfull_size = 1",
         "[seeding]\ncap_milli_per_hour = 2000\nfull_balance_milli = 2000",
         "[seeding]\nfull_balance_milli = 0",
-        "[classes.member]\nupload_percent = 1000\nmin_uploaded = \"250 GiB\"",
+        "[classes.elite]\nupload_percent = 1000",
+        "[classes.member]\nmin_uploaded = \"250 GiB\"",
         "[classes.trusted]\nmin_ratio_milli = 600",
         "[classes.elite]\nmin_age_days = 29_256\nmin_seed_hours = 702_144",
         "[classes.elite]\nmin_age_days = 90",

@@ -123,6 +123,37 @@ async fn refused_record_is_set_aside_and_the_others_go_on() {
     assert_eq!(site.totals(2).await, (33, 0));
 }
 
+/// A row that never comes out as it should doesn't stop the others for ever either.
+#[tokio::test]
+async fn record_that_never_fits_is_set_aside_and_the_others_go_on() {
+    let mut site = Site::new().await;
+    for user in [1, 2] {
+        site.announce(user, NOW, Event::Started, (0, 0), 0);
+    }
+    site.flush().await;
+    site.execute(
+        "create trigger no_bob before update on users when new.id = 2
+         begin select raise(ignore); end",
+    )
+    .await;
+    for (turn, uploaded) in [(1, 10), (2, 20)] {
+        for user in [1, 2] {
+            site.announce(user, later(900 * turn), Event::None, (uploaded, 0), 0);
+        }
+    }
+    site.record();
+    let mut tries = 0;
+    while site.process.persister.flush().await.is_err() {
+        tries += 1;
+        assert!(tries < 40);
+    }
+    assert_eq!(
+        (site.totals(1).await, site.totals(2).await),
+        ((20, 0), (0, 0))
+    );
+    assert_eq!(site.number("select count(*) from set_aside").await, 2);
+}
+
 /// Whoever deletes a torrent behind our back: its announces can't be counted, and are kept for the operator.
 #[tokio::test]
 async fn announces_of_a_torrent_that_is_gone_are_set_aside() {

@@ -44,7 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     } else {
         for (name, run) in &runs {
             let failed = if is_done(run.outcome) { "" } else { "failed: " };
-            eprintln!("{name}: {failed}{} ({} ms)", run.report, run.duration_ms);
+            println!("{name}: {failed}{} ({} ms)", run.report, run.duration_ms);
         }
     }
     let failed = runs.iter().filter(|(_, run)| !is_done(run.outcome));

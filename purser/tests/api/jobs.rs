@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::people::{Caller, Club, NEWBIES_UNLIMITED};
+use crate::people::{Caller, Club, PATIENT};
 use crate::site::{Database, until};
 
 on_both_databases!(
@@ -107,7 +107,7 @@ fn traffic_and_seeding_come_to_the_account_once(database: Database) {
 fn the_policy_and_what_admins_set_are_what_it_is_worth(database: Database) {
     let site = crate::site::Site::new(database);
     let dear = "[earning]\ndownload_milli_per_gib = 250\n[seeding]\nbase_milli_per_hour = 0\n";
-    site.write("economy.toml", &format!("{dear}{NEWBIES_UNLIMITED}"));
+    site.write("economy.toml", &format!("{dear}{PATIENT}"));
     site.write("config.toml", "[credits]\npolicy = \"economy.toml\"\n");
     let server = site.start("serve");
     let club = Club { site, server };

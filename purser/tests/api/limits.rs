@@ -141,7 +141,7 @@ fn a_member_has_as_many_requests_a_minute_as_the_class_gives() {
 }
 
 #[test]
-fn a_members_keys_and_logins_count_together_and_feeds_too() {
+fn a_members_keys_count_together_and_its_logins_apart() {
     let club = club_of_few(&[]);
     let ann = club.member("ann");
     let key = ann.bot(&["read", "feeds"]).bearer.unwrap();
@@ -165,6 +165,10 @@ fn a_members_keys_and_logins_count_together_and_feeds_too() {
     let refused = until_too_many(5, || club.anonymous().get(&feed));
     assert!(refused.text.contains("code=\"500\""), "{refused:?}");
     assert!(!refused.header("retry-after").is_empty(), "{refused:?}");
+    // Whoever has the key can't keep its member from ending it.
+    let keys = ann.all("/api/user/api-keys/");
+    let ended = ann.delete(&format!("/api/user/api-keys/{}/", keys[0]["id"]));
+    assert_eq!(ended.status, 204, "{ended:?}");
     until_too_many(5, || ann.get(PROFILE)).is_problem(429, "too-many-requests");
 }
 

@@ -6,12 +6,21 @@ use serde_json::json;
 use crate::site::{Database, Server, Site};
 
 /// Lets newbies ask for as much as they like: tests ask again and again until something has happened.
-pub(crate) const NEWBIES_UNLIMITED: &str = "[classes.newbie]\nrequests_per_minute = 0\n";
+pub(crate) const PATIENT: &str = "
+[classes.newbie]
+requests_per_minute = 0
+[classes.member]
+requests_per_minute = 0
+[classes.trusted]
+requests_per_minute = 0
+[classes.elite]
+requests_per_minute = 0
+";
 
-/// A site whose newbies ask for as much as they like.
+/// A site whose members ask for as much as they like.
 pub(crate) fn patient_site(database: Database) -> Site {
     let site = Site::new(database);
-    site.write("economy.toml", NEWBIES_UNLIMITED);
+    site.write("economy.toml", PATIENT);
     site.write("config.toml", "[credits]\npolicy = \"economy.toml\"\n");
     site
 }

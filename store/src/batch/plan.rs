@@ -208,13 +208,15 @@ impl<'a> Plan<'a> {
         if let Some(at) = change.completed_at {
             self.snatches.push(Snatch { user, torrent, at });
             // Nothing may be added, but the user has to be there.
-            self.users.entry(user).or_default();
+            self.gain(user, policies);
         }
         for step in &row.steps {
             let from = step.from.unwrap_or(step.to);
             let hour = step.to.0 / 3600;
-            let gain = self.users.entry(user).or_default();
-            gain.class_changed_at = policies.class_changed_at(user);
+            let gain = self
+                .users
+                .entry(user)
+                .or_insert_with(|| Gain::of(user, policies));
             let hours = gain.hours.unwrap_or((hour, hour));
             gain.hours = Some((hours.0.min(hour), hours.1.max(hour)));
             policies.count(&change.key, step.growth, from, step.to, |part| {
@@ -226,7 +228,7 @@ impl<'a> Plan<'a> {
             });
         }
         if row.growth != Counters::default() {
-            self.users.entry(user).or_default().add(row.growth);
+            self.gain(user, policies).add(row.growth);
             self.torrents.entry(torrent).or_default().add(row.growth);
             self.applied.growth = self.applied.growth.saturating_add(row.growth);
         }
@@ -237,6 +239,11 @@ impl<'a> Plan<'a> {
             Some(_) => self.updates.push(row),
             None => self.inserts.push(row),
         }
+    }
+
+    fn gain(&mut self, user: UserId, policies: &Policies) -> &mut Gain {
+        let gain = self.users.entry(user);
+        gain.or_insert_with(|| Gain::of(user, policies))
     }
 
     fn set_aside(
@@ -363,6 +370,14 @@ impl Known {
 }
 
 impl Gain {
+    /// Nothing yet.
+    fn of(user: UserId, policies: &Policies) -> Self {
+        Self {
+            class_changed_at: policies.class_changed_at(user),
+            ..Self::default()
+        }
+    }
+
     fn add(&mut self, growth: Counters) {
         self.growth = self.growth.saturating_add(growth);
     }

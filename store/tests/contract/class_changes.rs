@@ -15,6 +15,7 @@ on_both_databases!(
     a_hint_is_no_excuse_where_the_class_changed,
     a_policy_for_a_class_is_for_the_time_in_it,
     a_class_may_change_beside_the_ledger,
+    who_finishes_after_it_without_traffic_is_counted_too,
 );
 
 impl Database {
@@ -129,6 +130,17 @@ async fn a_policy_for_a_class_is_for_the_time_in_it(db: Database) {
     db.class_from(user, UserClass::Member, 175).await;
     db.apply(vec![announce(key, 1000, 1000, 200)]).await;
     assert_eq!(db.credited_to(user).await, counters(1250, 750));
+}
+
+async fn who_finishes_after_it_without_traffic_is_counted_too(db: Database) {
+    let (user, _, key) = db.one_leecher().await;
+    db.apply(vec![announce(key, 0, 0, 0)]).await;
+    db.class_from(user, UserClass::Member, 100).await;
+    let mut finished = announce(key, 0, 0, 200);
+    finished.completed_at = Some(at(200));
+    let applied = db.apply(vec![finished]).await;
+    assert_eq!(applied.snatches, [(key.torrent, 1)]);
+    assert_eq!(applied.set_aside, 0);
 }
 
 /// The class changes while batches come: a batch that took the wrong one comes again.

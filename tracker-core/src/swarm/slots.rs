@@ -24,8 +24,8 @@ impl Slots {
     /// Gives back one that was taken.
     pub(super) fn give_back(&self, user: UserId) {
         if let Some(slots) = self.taken.get(user) {
-            let before = slots.fetch_sub(1, Relaxed);
-            debug_assert!(before > 0, "{user:?} had none");
+            let before = slots.fetch_update(Relaxed, Relaxed, |taken| taken.checked_sub(1));
+            debug_assert!(before.is_ok(), "{user:?} had none");
         }
     }
 }
