@@ -49,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) credits: Credits,
     /// REST API, dashboard and their documentation.
     pub(crate) api: Api,
+    /// What members are told by mail, too: classes, ratio, hit-and-runs, changes to their account.
+    pub(crate) mail: Mail,
     /// Prometheus metrics and health: /metrics, /livez, /readyz.
     pub(crate) metrics: Metrics,
     /// Logs go to stderr, and to a file when one is named.
@@ -157,6 +159,19 @@ pub(crate) struct Api {
     pub(crate) requests_per_minute: u32,
 }
 
+/// `[mail]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Mail {
+    /// The mail server: `smtps://USER:PASSWORD@HOST` (TLS, port 465), `smtp://USER:PASSWORD@HOST:587?tls=required`
+    /// (STARTTLS), or `smtp://HOST:25` for one on the same machine: nothing is encrypted. Percent-encode what a URL can't
+    /// hold. A path is the name to greet with, as in `smtps://HOST/tracker.example.org`. Empty: no mail.
+    pub(crate) smtp_url: Secret,
+    /// Whom mails are from, as in `Example Tracker <tracker@example.org>`: the name is what mails call the site, and the
+    /// address gets what can't be delivered. Needed with smtp_url.
+    pub(crate) from: String,
+}
+
 /// `[metrics]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -248,6 +263,7 @@ impl Default for Config {
             persister: Persister::default(),
             credits: Credits::default(),
             api: Api::default(),
+            mail: Mail::default(),
             metrics: Metrics::default(),
             log: Log::default(),
         }

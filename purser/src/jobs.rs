@@ -4,7 +4,22 @@
 //! ([`store::TakenJob`]), and remembers how it went. A job may die half way and be run again, or even twice at once: each
 //! does only what isn't done yet.
 
+/// Again, while there is as much as goes into one transaction; how much it was.
+macro_rules! all {
+    ($some:expr) => {{
+        let mut sum = 0;
+        loop {
+            let done = $some.await?;
+            sum += done;
+            if done < u64::from(ROWS) {
+                break sum;
+            }
+        }
+    }};
+}
+
 mod expiry;
+mod mail;
 mod runner;
 mod schedule;
 
@@ -20,6 +35,7 @@ use tracker_core::ids::UnixTime;
 use tracker_core::registry::UserClass;
 
 use crate::config::Config;
+use crate::mail::Mailer;
 
 pub(crate) use runner::{Jobs, keep_running, run_now};
 
@@ -67,6 +83,12 @@ pub(crate) const JOBS: &[Job] = &[
         schedule: "35 3 * * *",
         run: |work| Box::pin(expiry::tidy(work)),
     },
+    // What the others said, too.
+    Job {
+        name: "mail",
+        schedule: "* * * * *",
+        run: |work| Box::pin(mail::send(work)),
+    },
 ];
 
 /// What a run works with.
@@ -74,6 +96,7 @@ pub(crate) struct Work {
     store: Store,
     policy: Arc<Policy>,
     rates: Rates,
+    mailer: Option<Arc<Mailer>>,
     /// When it began.
     now: UnixTime,
 }

@@ -13,6 +13,7 @@ mod config;
 mod jobs;
 mod limits;
 mod logs;
+mod mail;
 mod secrets;
 
 use cli::{Cli, Command, ConfigCommand};

@@ -43,18 +43,31 @@ pub enum NotificationKind {
     Token,
 }
 
+impl NotificationKind {
+    /// Whether it matters enough for a mail: what they may do here changes, or will unless they do something.
+    pub(crate) fn is_mailed(self) -> bool {
+        match self {
+            Self::Account | Self::Class | Self::Ratio | Self::HitAndRun => true,
+            Self::Credits | Self::Invite | Self::Token => false,
+        }
+    }
+}
+
 pub(crate) const RECORD: &str = "
-    insert into notifications (user_id, kind, message, created_at)
-    values ($1, $2, $3, $4)";
+    insert into notifications (user_id, kind, message, created_at, mail_state, mail_at)
+    values ($1, $2, $3, $4, $5, $6)";
 
 /// Tells a member something.
 macro_rules! notify {
     ($tx:ident, $user:expr, $kind:expr, $message:expr, $at:expr) => {{
+        let (kind, at): (crate::NotificationKind, _) = ($kind, i64::from($at.0));
         sqlx::query(crate::notifications::RECORD)
             .bind(i64::from($user.0))
-            .bind(crate::columns::Word::word($kind))
+            .bind(crate::columns::Word::word(kind))
             .bind($message)
-            .bind(i64::from($at.0))
+            .bind(at)
+            .bind(kind.is_mailed().then_some("due"))
+            .bind(kind.is_mailed().then_some(at))
             .execute(&mut *$tx)
             .await?;
     }};

@@ -70,6 +70,8 @@ pub struct User {
     pub invites: u32,
     /// Who brought them; `None`: the operator.
     pub invited_by: Option<UserId>,
+    /// Whether they want mail.
+    pub mail: bool,
 }
 
 /// What an account shows.
@@ -95,7 +97,7 @@ pub struct Stats {
 macro_rules! user_columns {
     () => {
         "users.id, users.username, users.email, users.password_hash, users.role, users.class, users.status, users.passkey, \
-         users.created_at, users.invites, users.invited_by"
+         users.created_at, users.invites, users.invited_by, users.mail"
     };
 }
 
@@ -150,6 +152,11 @@ const SET_EMAIL: &str = "
     update users
     set email = $1, email_key = $2
     where id = $3";
+
+const SET_MAIL: &str = "
+    update users
+    set mail = $1
+    where id = $2";
 
 const SET_PASSWORD: &str = "
     update users
@@ -292,6 +299,18 @@ impl Store {
             let updated = sqlx::query(SET_EMAIL)
                 .bind(email)
                 .bind(email.map(unique_key))
+                .bind(i64::from(user.0))
+                .execute(&mut *tx)
+                .await?;
+            found_one(updated.rows_affected(), "user")?;
+        })
+    }
+
+    /// Whether a member wants mail.
+    pub async fn set_mail(&self, user: UserId, mail: bool) -> Result<()> {
+        in_transaction!(self, |tx| {
+            let updated = sqlx::query(SET_MAIL)
+                .bind(mail)
                 .bind(i64::from(user.0))
                 .execute(&mut *tx)
                 .await?;
@@ -447,6 +466,7 @@ pub(crate) struct UserRow {
     created_at: i64,
     invites: i64,
     invited_by: Option<i64>,
+    mail: bool,
 }
 
 impl TryFrom<UserRow> for User {
@@ -468,6 +488,7 @@ impl TryFrom<UserRow> for User {
                 .invited_by
                 .map(|id| columns::id(id, "users.invited_by").map(UserId))
                 .transpose()?,
+            mail: row.mail,
         })
     }
 }

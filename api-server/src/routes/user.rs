@@ -42,8 +42,8 @@ async fn profile(caller: Caller) -> Json<Profile> {
     Json(caller.user.into())
 }
 
-/// Change your email address or your password. Needs the password as it is; a new one ends every login, this one too, and
-/// every API key. Announce tokens stay.
+/// Change your email address, your password, or whether you want mail. The first two need the password as it is; a new one
+/// ends every login, this one too, and every API key. Announce tokens stay.
 #[utoipa::path(
     patch,
     path = "/api/user/profile/",

@@ -78,6 +78,8 @@ pub struct Profile {
     pub joined_at: Time,
     /// Codes they may still give out.
     pub invites: u32,
+    /// Whether they want mail about what matters: class, ratio, hit-and-runs, changes to their account.
+    pub mail: bool,
 }
 
 /// What a member changes of their account. What isn't there stays as it is.
@@ -90,6 +92,8 @@ pub struct ProfileChange {
     /// Another password, 8 to 256 characters; needs `current_password`, and ends every login and every API key.
     #[schema(min_length = 8, max_length = 256)]
     pub password: Option<String>,
+    /// Whether you want mail about what matters: class, ratio, hit-and-runs, changes to your account.
+    pub mail: Option<bool>,
     /// The password as it is.
     pub current_password: Option<String>,
 }
@@ -135,17 +139,16 @@ pub(crate) async fn change(
         wrong = wrong.and("password", right);
     }
     wrong.unless_none()?;
-    if change.email.is_none() && change.password.is_none() {
-        return Ok(user.clone().into());
-    }
-    let current = change.current_password.unwrap_or_default();
-    if current.chars().count() > passwords::MAX_CHARS
-        || !passwords::is_right_in_turn(current, user.password_hash.clone()).await?
-    {
-        return Err(Problem::invalid(
-            "current_password",
-            "your password as it is",
-        ));
+    if change.email.is_some() || change.password.is_some() {
+        let current = change.current_password.unwrap_or_default();
+        if current.chars().count() > passwords::MAX_CHARS
+            || !passwords::is_right_in_turn(current, user.password_hash.clone()).await?
+        {
+            return Err(Problem::invalid(
+                "current_password",
+                "your password as it is",
+            ));
+        }
     }
     if let Some(email) = &change.email {
         site.store.set_email(user.id, Some(email)).await?;
@@ -153,6 +156,9 @@ pub(crate) async fn change(
     if let Some(password) = change.password {
         let hash = passwords::hash_in_turn(password).await?;
         site.store.set_password(user.id, &hash, site.now()).await?;
+    }
+    if let Some(mail) = change.mail {
+        site.store.set_mail(user.id, mail).await?;
     }
     let found = site.store.user(user.id).await?;
     Ok(found.ok_or(Problem::NOT_FOUND)?.into())
@@ -202,6 +208,7 @@ impl From<User> for Profile {
             role: user.role.into(),
             joined_at: user.created_at.into(),
             invites: user.invites,
+            mail: user.mail,
         }
     }
 }

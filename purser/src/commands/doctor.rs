@@ -11,6 +11,7 @@ use crate::config::Config;
 mod database;
 mod journal;
 mod machine;
+mod mail;
 mod redis;
 
 /// What one look found out.
@@ -97,6 +98,7 @@ fn examine(options: &Options, config: &Config) -> Result<Vec<Finding>> {
     findings.push(super::block_on(database::look(config))?);
     findings.push(super::block_on(journal::look(config))?);
     findings.extend(redis::look(config));
+    findings.extend(super::block_on(mail::look(config))?);
     findings.extend(machine::ports(config));
     Ok(findings)
 }

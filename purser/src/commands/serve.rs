@@ -26,6 +26,7 @@ use super::{open_store, open_unmigrated, site_key};
 use crate::cli::Options;
 use crate::config::Config;
 use crate::jobs::{self, Jobs, Rates};
+use crate::mail::Mailer;
 use crate::{limits, logs, secrets};
 
 mod banner;
@@ -189,6 +190,7 @@ impl Running {
                 store: store.for_requests(),
                 policy: economy,
                 rates: Arc::new(ArcSwap::from_pointee(Rates::of(config))),
+                mailer: Mailer::of(config)?.map(Arc::new),
             };
             rates = Some(Arc::clone(&jobs.rates));
             let running = jobs::keep_running(jobs, stopped.clone());

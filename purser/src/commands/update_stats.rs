@@ -11,6 +11,7 @@ use super::serve::live;
 use super::{block_on, open_store, print_json};
 use crate::cli::Options;
 use crate::jobs::{self, JOBS, Jobs, Rates};
+use crate::mail::Mailer;
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let config = options.load()?;
@@ -22,6 +23,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             store: store.clone(),
             policy: Arc::new(config.economy()?),
             rates: Arc::new(ArcSwap::from_pointee(Rates::of(&config))),
+            mailer: Mailer::of(&config)?.map(Arc::new),
         };
         let mut runs = Vec::new();
         for job in JOBS {

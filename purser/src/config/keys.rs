@@ -6,6 +6,8 @@ use ipnet::IpNet;
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
+use crate::mail;
+
 /// A key of the configuration.
 pub(super) struct Key {
     /// As in `tracker.http`; keys of the top level have no dot.
@@ -44,7 +46,7 @@ const HOUR_MS: i64 = 3_600_000;
 const DAY_SECS: i64 = 86_400;
 
 /// Every key, in the order of `config.toml`.
-pub(super) const KEYS: [Key; 37] = [
+pub(super) const KEYS: [Key; 39] = [
     key("data_dir", Text(rule(not_empty, "the path of a folder"))),
     key(
         "database_url",
@@ -131,6 +133,20 @@ pub(super) const KEYS: [Key; 37] = [
         List(rule(is_host, "the name of a host, as in api.example.org")),
     ),
     key("api.requests_per_minute", Whole(0, 1_000_000_000)),
+    key(
+        "mail.smtp_url",
+        Secret(rule(
+            |text| text.is_empty() || mail::is_smtp_url(text),
+            "smtps://USER:PASSWORD@HOST, smtp://USER:PASSWORD@HOST:587?tls=required or smtp://HOST:25 (or empty, for none)",
+        )),
+    ),
+    key(
+        "mail.from",
+        Text(rule(
+            |text| text.is_empty() || mail::sender(text).is_some(),
+            "an address, as in tracker@example.org or Example Tracker <tracker@example.org> (or empty)",
+        )),
+    ),
     key("metrics.listen", Text(ADDRESS)),
     key("metrics.listen_api", Text(ADDRESS)),
     key(

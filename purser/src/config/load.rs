@@ -320,6 +320,11 @@ fn check_together(config: &Config, places: &BTreeMap<&str, String>) -> Result<()
         let place = places.get(name).map_or(name, String::as_str);
         bail!("{place}: {retention} is not 0 (for ever), or {RETENTION_LEAST} or more");
     }
+    if !config.mail.smtp_url.is_empty() && config.mail.from.is_empty() {
+        let name = "mail.smtp_url";
+        let place = places.get(name).map_or(name, String::as_str);
+        bail!("{place}: needs mail.from: whom mails are from");
+    }
     if tracker.udp_keyless && tracker.torrents == TorrentPolicy::Registered {
         let place = places
             .get("tracker.udp_keyless")

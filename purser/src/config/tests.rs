@@ -170,6 +170,18 @@ fn a_wrong_file_gets_one_line_that_says_where() {
             "config.toml:1: tracker.max_peers_per_torrent_per_user: 101 is not a whole number from 1 to 100",
         ),
         (
+            "mail.smtp_url = 'smtps://ann:geheim@mail:x'",
+            "config.toml:1: mail.smtp_url: the value is not smtps://USER:PASSWORD@HOST, smtp://USER:PASSWORD@HOST:587?tls=required or smtp://HOST:25 (or empty, for none)",
+        ),
+        (
+            "mail.smtp_url = 'smtp://localhost'",
+            "config.toml:1: mail.smtp_url: needs mail.from: whom mails are from",
+        ),
+        (
+            "mail.from = 'tracker'",
+            "config.toml:1: mail.from: \"tracker\" is not an address, as in tracker@example.org or Example Tracker <tracker@example.org> (or empty)",
+        ),
+        (
             "[persister]\nretention_days = 29",
             "config.toml:2: persister.retention_days: 29 is not 0 (for ever), or 30 or more",
         ),

@@ -23,20 +23,6 @@ const READ_SECS: u32 = 90 * DAY;
 /// Time enough to use a token.
 const WARNED_SECS: u32 = 3 * DAY;
 
-/// Again, while there is as much as goes into one transaction; how much it was.
-macro_rules! all {
-    ($some:expr) => {{
-        let mut sum = 0;
-        loop {
-            let done = $some.await?;
-            sum += done;
-            if done < u64::from(ROWS) {
-                break sum;
-            }
-        }
-    }};
-}
-
 pub(super) async fn tidy(work: Work) -> Result<String> {
     let (store, now) = (&work.store, work.now);
     let before = |secs| UnixTime(now.0.saturating_sub(secs));

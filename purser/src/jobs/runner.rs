@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use tracker_core::ids::UnixTime;
 
 use super::{JOBS, Job, Rates, Work, schedule};
+use crate::mail::Mailer;
 
 /// A dead process's job is another's after so long.
 const LEASE_SECS: u32 = 120;
@@ -41,6 +42,8 @@ pub(crate) struct Jobs {
     pub(crate) store: Store,
     pub(crate) policy: Arc<Policy>,
     pub(crate) rates: Arc<ArcSwap<Rates>>,
+    /// `None`: no mail.
+    pub(crate) mailer: Option<Arc<Mailer>>,
 }
 
 /// What came of looking at a job.
@@ -131,6 +134,7 @@ async fn look(
         store: store.clone(),
         policy: Arc::clone(&jobs.policy),
         rates: **jobs.rates.load(),
+        mailer: jobs.mailer.clone(),
         now,
     };
     // Who is cut off in the middle of a transaction has changed nothing by it.

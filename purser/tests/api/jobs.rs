@@ -136,7 +136,7 @@ fn a_serving_process_runs_them_by_itself(database: Database) {
     until(|| (site.rows::<(i64,)>(credits)[0].0 >= 3000).then_some(()));
     until(|| {
         let held = site.rows::<(i64,)>("select count(*) from jobs where outcome = 'done'");
-        (held[0].0 == 5).then_some(())
+        (held[0].0 == 6).then_some(())
     });
     server.stop();
 }
@@ -155,7 +155,10 @@ fn admins_see_how_jobs_went(database: Database) {
     let jobs = admin.get("/api/admin/jobs/").json();
     let jobs = jobs["results"].as_array().unwrap();
     let names: Vec<_> = jobs.iter().map(|job| job["name"].clone()).collect();
-    assert_eq!(names, ["peers", "settle", "seeding", "conduct", "expiry"]);
+    assert_eq!(
+        names,
+        ["peers", "settle", "seeding", "conduct", "expiry", "mail"]
+    );
     assert_eq!(jobs[1]["schedule"], "10 * * * *");
     let next = jobs[1]["next_at"].as_str().unwrap();
     assert!(next.ends_with(":10:00Z"), "{next}");

@@ -31,6 +31,7 @@ mod invites;
 mod jobs;
 mod limits;
 mod logs;
+mod mail;
 mod month;
 mod notifications;
 mod policies;

@@ -98,6 +98,10 @@ fn what_is_wrong_is_named_and_status_1() {
             "FAIL  redis       redis://:***@127.0.0.1:1: Connection refused",
         ),
         (
+            "--set mail.from=a@example.org --set mail.smtp_url=smtp://u:geheim@127.0.0.1:1?tls=required".to_owned(),
+            "FAIL  mail        smtp://u:***@127.0.0.1:1?***: the mail server: ",
+        ),
+        (
             "--set database_url=postgres://u:geheim@127.0.0.1:1/d".to_owned(),
             "FAIL  database    postgres://u:***@127.0.0.1:1/d: ",
         ),

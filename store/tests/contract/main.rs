@@ -17,6 +17,7 @@ mod expiry;
 mod freeleech;
 mod history;
 mod jobs;
+mod mails;
 mod many_rows;
 mod members;
 mod model;
