@@ -16,6 +16,7 @@ on_both_databases!(
     what_is_refused_for_now_is_tried_again_after_the_others,
     what_is_refused_for_good_is_given_up_and_logged,
     after_a_day_a_mail_is_given_up,
+    a_server_that_wants_none_costs_no_mail,
     a_wrong_login_costs_no_mail,
     nobody_gets_mail_who_turned_it_off_or_cannot_have_any,
     what_does_not_matter_is_not_mailed,
@@ -223,7 +224,7 @@ fn what_is_refused_for_now_is_tried_again_after_the_others(database: Database) {
     let server = MailServer::start(&club.site);
     let (ann, bob) = (club.member("ann"), club.member("bob"));
     club.tell(&[&ann]);
-    for answer in ["451 not now", "DATA 452 no room"] {
+    for answer in ["RCPT 451 not now", "DATA 452 no room"] {
         server.answers(answer);
         assert_eq!(club.mails_by(&server.url()), "0 sent, 1 left, 0 given up");
     }
@@ -247,7 +248,7 @@ fn what_is_refused_for_good_is_given_up_and_logged(database: Database) {
     club.tell(&[&ann]);
     let given_up = "0 sent, 0 left, 1 given up";
     assert_eq!(club.mails_by(&mails.url()), given_up);
-    mails.answers("550 no ADDRESS here");
+    mails.answers("RCPT 550 no ADDRESS here");
     club.tell(&[&ann]);
     let Club { site, server } = club;
     server.stop();
@@ -291,6 +292,26 @@ fn after_a_day_a_mail_is_given_up(database: Database) {
     assert_eq!(club.states()[0], Some("late".to_owned()));
 }
 
+fn a_server_that_wants_none_costs_no_mail(database: Database) {
+    let club = Club::open(database);
+    let server = MailServer::start(&club.site);
+    let (ann, bob) = (club.member("ann"), club.member("bob"));
+    club.tell(&[&ann, &bob]);
+    let _: Vec<(i64,)> = club
+        .site
+        .rows("update notifications set mail_at = mail_at - 60 returning id");
+    // Ann's waits for Bob's then: should it be hers that the server can't bear.
+    for answer in ["EHLO 550 go away", "RCPT 421 closing"] {
+        server.answers(answer);
+        let code = &answer[5..8];
+        let report = format!("0 sent, 2 left, 0 given up: the mail server answered {code}");
+        assert_eq!(club.mails_by(&server.url()), report);
+    }
+    server.answers("");
+    assert_eq!(club.mails_by(&server.url()), "2 sent, 0 left, 0 given up");
+    assert_eq!(server.recipients(), ["bob@example.org", "ann@example.org"]);
+}
+
 fn a_wrong_login_costs_no_mail(database: Database) {
     let club = Club::open(database);
     let folder = club.site.path().join("mails");
@@ -309,6 +330,10 @@ fn a_wrong_login_costs_no_mail(database: Database) {
         report,
         "0 sent, 1 left, 0 given up: the mail server answered 530"
     );
+    // It has no TLS, so it isn't told the password.
+    let report = club.mails_by(&format!("smtp://purser:geheim@{place}?tls=required"));
+    let begins = "0 sent, 1 left, 0 given up: the mail server: ";
+    assert!(report.starts_with(begins), "{report}");
     let report = club.mails_by(&format!("smtp://purser:geheim@{place}"));
     assert_eq!(report, "1 sent, 0 left, 0 given up");
     assert_eq!(server.mails()[0]["login"], true);

@@ -1,7 +1,7 @@
 """A mail server for tests: aiosmtpd on a free port, which it writes on stdout.
 
 Usage: smtp_server.py FOLDER [PORT [USER PASSWORD]]. Each mail becomes FOLDER/N.json. While there is a file FOLDER/answer,
-its line is what RCPT is answered with ("550 no such member"), or, where it begins with "DATA ", a whole mail.
+its line says what is refused, and how: "RCPT 550 no such member", "DATA 554 spam", "EHLO 550 go away".
 """
 
 import asyncio
@@ -23,8 +23,13 @@ class Mailbox:
             line = (self.folder / "answer").read_text().strip()
         except FileNotFoundError:
             return None
-        wanted, text = ("DATA", line[5:]) if line.startswith("DATA ") else ("RCPT", line)
+        wanted, text = line.split(" ", 1)
         return text if wanted == stage else None
+
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):
+        session.host_name = hostname
+        refusal = self.refusal("EHLO")
+        return [refusal] if refusal else responses
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         refusal = self.refusal("RCPT")
