@@ -281,7 +281,7 @@ async fn policies(
     sessions: &[SessionChange],
 ) -> Result<Policies> {
     let mut policies = Policies::new(since, tx.windows(since).await?);
-    if tx.has_class_changes(since).await? {
+    if tx.finds(HAS_CLASS_CHANGES, since).await? {
         let changes = tx.class_changes(&plan::users(sessions), since).await?;
         policies.add_changes(changes);
     }
@@ -289,7 +289,7 @@ async fn policies(
     if policies.ask_for_classes() {
         policies.classes = tx.classes(&plan::users(sessions)).await?;
     }
-    if tx.has_tokens(since).await? {
+    if tx.finds(HAS_TOKENS, since).await? {
         let tokens = tx.tokens(&plan::users(sessions), since).await?;
         policies.add_tokens(tokens);
     }
@@ -345,16 +345,14 @@ trait Bulk {
     async fn prepare_to_write(&mut self) -> Result<()>;
     /// Policies that hold from then on, or later.
     async fn windows(&mut self, since: UnixTime) -> Result<Vec<Window>>;
-    /// Whether anybody's class has changed after then.
-    async fn has_class_changes(&mut self, since: UnixTime) -> Result<bool>;
-    /// When the members' classes did, in the order of the times.
+    /// Whether a count of what holds after then comes to more than nothing: it hardly ever does.
+    async fn finds(&mut self, sql: &'static str, since: UnixTime) -> Result<bool>;
+    /// When the members' classes changed after then, in the order of the times.
     async fn class_changes(
         &mut self,
         users: &[UserId],
         since: UnixTime,
     ) -> Result<Vec<ClassChange>>;
-    /// Whether anybody has a freeleech token that holds from then on, or later.
-    async fn has_tokens(&mut self, since: UnixTime) -> Result<bool>;
     /// Those of the members.
     async fn tokens(&mut self, users: &[UserId], since: UnixTime) -> Result<Vec<Token>>;
     /// The stored baselines of those of `keys` that have one.

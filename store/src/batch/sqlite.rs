@@ -19,8 +19,8 @@ use tracker_core::registry::UserClass;
 use super::plan::{SessionRow, SetAside, Snatch, Totals, Traffic};
 use super::policies::{ClassChange, ClassChangeRow, Token, TokenRow};
 use super::{
-    BaselineRow, Baselines, Bulk, HAS_CLASS_CHANGES, HAS_TOKENS, Mark, hundredths, read_baseline,
-    read_class, read_class_change, read_token,
+    BaselineRow, Baselines, Bulk, Mark, hundredths, read_baseline, read_class, read_class_change,
+    read_token,
 };
 use crate::columns::{self, BaselineColumns, Word, bigint};
 use crate::error::Result;
@@ -273,14 +273,6 @@ impl Bulk for Transaction<'_, Sqlite> {
         rows.into_iter().map(Window::try_from).collect()
     }
 
-    async fn has_class_changes(&mut self, since: UnixTime) -> Result<bool> {
-        let found: i64 = sqlx::query_scalar(HAS_CLASS_CHANGES)
-            .bind(i64::from(since.0))
-            .fetch_one(&mut **self)
-            .await?;
-        Ok(found > 0)
-    }
-
     async fn class_changes(
         &mut self,
         users: &[UserId],
@@ -301,8 +293,8 @@ impl Bulk for Transaction<'_, Sqlite> {
         Ok(changes)
     }
 
-    async fn has_tokens(&mut self, since: UnixTime) -> Result<bool> {
-        let found: i64 = sqlx::query_scalar(HAS_TOKENS)
+    async fn finds(&mut self, sql: &'static str, since: UnixTime) -> Result<bool> {
+        let found: i64 = sqlx::query_scalar(sql)
             .bind(i64::from(since.0))
             .fetch_one(&mut **self)
             .await?;
