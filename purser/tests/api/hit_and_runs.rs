@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::people::{Caller, Club};
 use crate::shop::{buy, rich};
-use crate::site::{Database, until};
+use crate::site::{Database, Site, until};
 
 on_both_databases!(
     a_snatch_is_open_warned_and_a_hit_and_run_until_it_is_settled,
@@ -119,7 +119,10 @@ fn what_is_owed_comes_in_pages_the_oldest_first(database: Database) {
 }
 
 fn classes_say_what_they_ask_for_and_give(database: Database) {
-    let club = Club::open(database);
+    // With the defaults.
+    let site = Site::new(database);
+    let server = site.start("serve");
+    let club = Club { site, server };
     let classes = club.member("ann").get("/api/credits/user-classes/").json();
     let (newbie, trusted) = (&classes["results"][0], &classes["results"][2]);
     assert_eq!(newbie["thresholds"]["min_uploaded"], 0);
