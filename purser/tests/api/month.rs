@@ -112,7 +112,7 @@ impl Process {
 impl Club {
     /// The program's own jobs would look at the site as it is years later.
     fn stop_the_clock(&self) {
-        let jobs = ["peers", "settle", "seeding", "conduct", "expiry"];
+        let jobs = ["peers", "settle", "seeding", "conduct", "expiry", "mail"];
         let idle = |job: &str| {
             let free = "select count(*) from jobs where holder is not null";
             let held: Vec<(i64,)> = self.site.rows(free);
