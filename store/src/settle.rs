@@ -41,7 +41,7 @@ pub struct Settled {
     pub entries: u64,
 }
 
-/// Of one member in one transaction: who was silent for years hasn't more.
+/// Of one member in one transaction; after a clock that was years behind there are more, and they are the next one's.
 const HOURS_AT_A_TIME: i64 = 500;
 
 const UNSETTLED: &str = "
